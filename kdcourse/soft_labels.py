@@ -1,0 +1,139 @@
+"""Soft labels: the softmax with a temperature, and what can be read off a distribution. Pure NumPy functions, float64.
+
+Shapes: `logits` are ``(classes,)`` for one example or ``(examples, classes)``; the last axis is always the classes.
+Information is in nats (natural logarithm) unless a function says otherwise.
+"""
+
+import numpy as np
+
+
+def _checked_logits(logits, name: str = "logits") -> np.ndarray:
+    array = np.asarray(logits, dtype=np.float64)
+    if array.ndim not in (1, 2):
+        raise ValueError(f"{name} must have shape (classes,) or (examples, classes), got shape {array.shape}")
+    if array.shape[-1] < 2:
+        raise ValueError(f"{name} must have at least 2 classes on the last axis, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got {int((~np.isfinite(array)).sum())} values that are NaN or infinite")
+    return array
+
+
+def _checked_temperature(temperature) -> float:
+    if not np.isscalar(temperature) or not np.isreal(temperature) or not np.isfinite(temperature) or temperature <= 0:
+        raise ValueError(f"temperature must be > 0, got {temperature}" if np.isscalar(temperature) else f"temperature must be one number > 0, got {temperature!r}")
+    return float(temperature)
+
+
+def _checked_probabilities(probabilities, name: str) -> np.ndarray:
+    array = _checked_logits(probabilities, name)
+    if (array < 0).any() or not np.allclose(array.sum(-1), 1, atol=1e-4):
+        raise ValueError(f"{name} must be >= 0 and sum to 1 over the last axis, got a smallest value of {array.min():.4g} and sums from {array.sum(-1).min():.4g} to {array.sum(-1).max():.4g}")
+    return array
+
+
+def softmax(logits, temperature: float = 1.0) -> np.ndarray:
+    """Return probabilities of the same shape as `logits`: ``exp(z_i / T) / sum_j exp(z_j / T)``.
+
+    A temperature above 1 evens the distribution out, one below 1 sharpens it; the order of the classes never changes.
+    Source: Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network", equation 1.
+
+    Raises:
+        ValueError: `temperature` is not a finite number > 0, or `logits` are not finite or of another rank.
+    """
+    return np.exp(log_softmax(logits, temperature))
+
+
+def log_softmax(logits, temperature: float = 1.0) -> np.ndarray:
+    """Return the logarithm of `softmax`, exact even where the probability is too small for a float."""
+    scaled = _checked_logits(logits) / _checked_temperature(temperature)
+    scaled = scaled - scaled.max(-1, keepdims=True)  # exp never overflows
+    return scaled - np.log(np.exp(scaled).sum(-1, keepdims=True))
+
+
+def entropy(probabilities) -> np.ndarray:
+    """Return the entropy in nats over the last axis, shape ``(examples,)`` or a scalar: 0 when certain, log(classes) when uniform."""
+    p = _checked_probabilities(probabilities, "probabilities")
+    return -np.sum(p * np.log(np.where(p > 0, p, 1)), axis=-1)
+
+
+def cross_entropy(targets, logits, temperature: float = 1.0) -> np.ndarray:
+    """Return the cross-entropy in nats of `targets` (probabilities) with ``softmax(logits / T)``, over the last axis."""
+    t = _checked_probabilities(targets, "targets")
+    log_p = log_softmax(logits, temperature)
+    if t.shape != log_p.shape:
+        raise ValueError(f"targets must have the shape of logits {log_p.shape}, got {t.shape}")
+    return -np.sum(t * log_p, axis=-1)
+
+
+def kl_divergence(targets, probabilities) -> np.ndarray:
+    """Return KL(targets || probabilities) in nats over the last axis: >= 0, and 0 only when they are equal.
+
+    It is the cross-entropy minus the entropy of the targets. Infinite where a target is positive and the probability is 0.
+    Source: Kullback, Leibler 1951, "On Information and Sufficiency".
+    """
+    p, q = _checked_probabilities(targets, "targets"), _checked_probabilities(probabilities, "probabilities")
+    if p.shape != q.shape:
+        raise ValueError(f"targets must have the shape of probabilities {q.shape}, got {p.shape}")
+    with np.errstate(divide="ignore"):
+        terms = np.where(p > 0, p * (np.log(np.where(p > 0, p, 1)) - np.log(q)), 0.0)
+    return terms.sum(-1)
+
+
+def one_hot(labels, classes: int) -> np.ndarray:
+    """Return hard labels as distributions, shape ``(examples, classes)``.
+
+    Raises:
+        ValueError: `labels` are not a vector of integers in 0..classes-1.
+    """
+    array = np.asarray(labels)
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"labels must be a vector of integers, got shape {array.shape} and type {array.dtype}")
+    outside = array[(array < 0) | (array >= classes)]
+    if outside.size:
+        raise ValueError(f"labels must be in 0..{classes - 1}, got {outside[0]}")
+    return np.eye(classes)[array]
+
+
+def smooth(labels, classes: int, epsilon: float = 0.1) -> np.ndarray:
+    """Return smoothed labels ``(1 - epsilon) * one_hot + epsilon / classes``, shape ``(examples, classes)``.
+
+    Source: Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision", section 7.
+
+    Raises:
+        ValueError: `epsilon` outside [0, 1), or labels out of range.
+    """
+    if not np.isscalar(epsilon) or not 0 <= epsilon < 1:
+        raise ValueError(f"epsilon must be in [0, 1), got {epsilon}")
+    return (1 - epsilon) * one_hot(labels, classes) + epsilon / classes
+
+
+def soft_targets(teacher_logits, temperature: float, *, examples: int | None = None) -> np.ndarray:
+    """Return a teacher's soft labels at `temperature`, float32, shape ``(examples, classes)``, ready to be targets of ``fit``.
+
+    Args:
+        teacher_logits: shape ``(examples, classes)``, row i for image i.
+        temperature: the T that the loss divides the student's logits by as well.
+        examples: how many images there are; a teacher with another number of rows is refused before training starts.
+
+    Raises:
+        ValueError: wrong rank, wrong length, not finite, or a temperature that is not > 0.
+    """
+    temperature, logits = _checked_temperature(temperature), _checked_logits(teacher_logits, "teacher_logits")
+    if logits.ndim != 2:
+        raise ValueError(f"teacher_logits must have shape (examples, classes), got shape {logits.shape}")
+    if examples is not None and len(logits) != examples:
+        raise ValueError(f"teacher_logits must have one row for each of the {examples} examples, got {len(logits)} rows")
+    return softmax(logits, temperature).astype(np.float32)
+
+
+def logit_gradient(logits, targets, temperature: float = 1.0) -> np.ndarray:
+    """Return the gradient of ``cross_entropy(targets, logits, T)`` with respect to `logits`: ``(softmax(z / T) - targets) / T``.
+
+    With ``targets = softmax(v / T)`` it tends to ``(z - v) / (N T^2)`` at high temperature when z and v have zero mean
+    (Hinton et al. 2015, equations 2 to 4), which is why a distillation loss is multiplied by T^2.
+    """
+    t = _checked_probabilities(targets, "targets")
+    p = softmax(logits, temperature)
+    if t.shape != p.shape:
+        raise ValueError(f"targets must have the shape of logits {p.shape}, got {t.shape}")
+    return (p - t) / _checked_temperature(temperature)
