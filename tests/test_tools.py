@@ -1,0 +1,408 @@
+"""The author's tools on a tiny course in a temporary folder: the builder, the experiment runner, the links; and the quiz module."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import build_notebooks  # noqa: E402
+import experiment  # noqa: E402
+import links  # noqa: E402
+
+import lessons  # noqa: E402
+from kdcourse import evidence, quiz  # noqa: E402
+
+LESSON = '''\
+# %% [markdown]
+# # A tiny lesson
+#
+# <!-- links -->
+
+# %% tags=["experiment-setup"]
+import os
+import random
+
+from kdcourse import evidence, quiz
+
+# %%
+print(os.listdir("."))
+
+# %% [markdown]
+# ## Exercise: double it
+
+
+# %% tags=["solution"]
+import math
+
+
+@staticmethod
+def double(x, factor=2):
+    """Return twice `x`.
+
+    A second paragraph.
+    """
+    doubled = math.fsum([x] * factor)
+    return doubled
+
+
+# what stays
+
+
+def triple(x):
+    "Return three times `x`."
+    return 3 * x
+
+
+# %% tags=["check"]
+with quiz.check("double"):
+    assert double(2) == 4, "2 + 2"
+
+# %% tags=["raises-exception"]
+1 / 0
+
+# %%
+object()
+
+# %%
+object()
+
+
+# %% tags=["experiment"]
+@evidence.experiment("accuracy on nothing", compare=[("heads", "tails")])
+def toy(seed):
+    return {"heads": 0.5 + random.Random(seed).random() / 10, "tails": 0.25}
+
+
+# %% tags=["live"]
+toy(0)
+
+# %%
+import ipywidgets
+
+ipywidgets.IntSlider(value=3, description="bits")
+'''
+SOLVED_BODY = "    doubled = math.fsum([x] * factor)\n    return doubled\n"
+
+
+@pytest.fixture
+def course(tmp_path):
+    """A course of one lesson; nothing built yet."""
+    for folder in ("lessons", "data/experiments"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/some-body/some.course"\n')
+    (tmp_path / "lessons" / "01_tiny.py").write_text(LESSON)
+    return tmp_path
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def run_tool(name, *arguments, **options):
+    return subprocess.run([sys.executable, str(ROOT / "tools" / name), *arguments], capture_output=True, text=True, check=False, **options)
+
+
+# --- from a lesson to its notebooks, not executed ---
+
+
+def test_learner_gets_a_stub_with_everything_but_the_body(course):
+    stub = next(c.source for c in lessons.notebook("01_tiny", False, course).cells if "solution" in lessons.tags(c))
+    assert stub == (
+        'import math\n\n\n@staticmethod\ndef double(x, factor=2):\n    """Return twice `x`.\n\n    A second paragraph.\n    """\n'
+        "    raise quiz.NotSolved  # your code here\n\n\n# what stays\n\n\n"
+        'def triple(x):\n    "Return three times `x`."\n    raise quiz.NotSolved  # your code here'
+    )
+    solved = next(c.source for c in lessons.notebook("01_tiny", True, course).cells if "solution" in lessons.tags(c))
+    assert SOLVED_BODY in solved and "NotSolved" not in solved
+
+
+def test_generated_parts_name_the_notebook_itself_and_the_repository(course):
+    for solved, path in ((False, "notebooks/01_tiny.ipynb"), (True, "notebooks/solutions/01_tiny.ipynb")):
+        title, install, *_ = lessons.notebook("01_tiny", solved, course).cells
+        assert f"https://colab.research.google.com/github/some-body/some.course/blob/main/{path}" in title.source
+        assert f"https://mybinder.org/v2/gh/some-body/some.course/main?labpath={path.replace('/', '%2F')}" in title.source
+        assert "lessons/01_tiny.py" in title.source and "<!-- links -->" not in title.source
+        assert install.source.endswith(
+            'if "google.colab" in sys.modules:\n    %pip install -q "kdcourse @ git+https://github.com/some-body/some.course"'
+        )
+        assert lessons.tags(install) == ["setup"] and len(install.source.splitlines()) <= 6
+
+
+def test_tags_for_nbval(course):
+    for solved in (False, True):
+        by_tag = {tag: lessons.tags(c) for c in lessons.notebook("01_tiny", solved, course).cells for tag in lessons.tags(c)}
+        assert by_tag["check"] == ["check", "NBVAL_CHECK_OUTPUT"]
+        assert by_tag["live"] == (["live", "nbval-skip"] if solved else ["live"])
+
+
+def test_ids_are_valid_unique_stable_and_local(course):
+    before = lessons.notebook("01_tiny", True, course)
+    nbformat.validate(before)
+    ids = [cell.id for cell in before.cells]
+    assert len(set(ids)) == len(ids), "the two equal cells need two ids"
+    assert ids == [cell.id for cell in lessons.notebook("01_tiny", True, course).cells]
+    edit(course / "lessons" / "01_tiny.py", "1 / 0", "2 / 0")
+    changed = [old != cell.id for old, cell in zip(ids, lessons.notebook("01_tiny", True, course).cells, strict=True)]
+    assert sum(changed) == 1 and before.cells[changed.index(True)].source == "1 / 0"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("# <!-- links -->", "# no links", "the first cell must be Markdown with the title and a line <!-- links -->"),
+        ('tags=["live"]', 'tags=["alive"]', "tags must be among .*, got alive"),
+        ("import math\n", "import math\nlimit = 3\n", "a solution cell may hold only functions and imports, got: limit = 3"),
+        ('    "Return three times `x`."\n', "", "the solution triple needs a docstring"),
+        ("# %%\nobject()", "# %%\n\n# %%\nobject()", "the cell is empty"),
+        ("# %% [markdown]\n# ## Ex", '# %% [markdown] tags=["check"]\n# ## Ex', "Markdown without tags"),
+    ],
+)
+def test_a_bad_lesson_is_refused_with_one_sentence(course, old, new, message):
+    edit(course / "lessons" / "01_tiny.py", old, new)
+    with pytest.raises(lessons.LessonError, match=message) as error:
+        lessons.notebook("01_tiny", False, course)
+    assert str(error.value).startswith("lessons/01_tiny.py") and "\n" not in str(error.value)
+
+
+# --- built: executed, stored, compared ---
+
+
+@pytest.mark.slow
+def test_build_then_check(course, capsys):
+    assert build_notebooks.main(["--check"], course) == 1
+    assert "notebooks/01_tiny.ipynb: missing" in capsys.readouterr().err
+
+    assert build_notebooks.main(["-j", "2"], course) == 0
+    stored = {solved: (course / lessons.notebook_path("01_tiny", solved)) for solved in (False, True)}
+    first = {solved: path.read_text() for solved, path in stored.items()}
+    learner, solution = (nbformat.read(stored[solved], as_version=4) for solved in (False, True))
+    outputs = [[o.get("text", o.get("evalue")) for o in c.outputs] for c in learner.cells if c.cell_type == "code"]
+    assert ["[]\n"] in outputs, "the working directory is not empty"
+    assert ["○ double: not solved yet\n"] in outputs
+    assert ["✓ double\n"] in [[o.get("text") for o in c.outputs] for c in solution.cells if c.cell_type == "code"]
+    assert "<object at 0x...>" in first[True]
+    assert "execution" not in learner.cells[1].metadata and "version" not in learner.metadata.language_info
+    state = learner.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"]
+    view = learner.cells[-1].outputs[0].data["application/vnd.jupyter.widget-view+json"]
+    assert state[view["model_id"]]["state"]["value"] == 3
+
+    assert build_notebooks.main([], course) == 0
+    assert {solved: path.read_text() for solved, path in stored.items()} == first, "two builds of one lesson differ"
+    assert build_notebooks.main(["--check"], course) == 0
+    capsys.readouterr()
+
+    edit(stored[False], "import ipywidgets", "import ipywidgets as w")
+    assert build_notebooks.main(["--check"], course) == 1
+    assert "notebooks/01_tiny.ipynb: differs from its lesson, first in cell 12: import ipywidgets as w\n" in capsys.readouterr().err
+    stored[False].write_text(first[False])
+
+    edit(course / "lessons" / "01_tiny.py", "## Exercise: double it", "## Exercise: double it again")
+    assert build_notebooks.main(["--check"], course) == 1
+    assert capsys.readouterr().err.count("first in cell 4: ## Exercise: double it\n") == 2
+    edit(course / "lessons" / "01_tiny.py", "## Exercise: double it again", "## Exercise: double it")
+
+    edit(stored[True], '"execution_count": 2', '"execution_count": 9')
+    assert build_notebooks.main(["--check"], course) == 1
+    assert "not executed from top to bottom" in capsys.readouterr().err
+    stored[True].write_text(first[True])
+
+    (course / "notebooks" / "02_old.ipynb").write_text(first[True])
+    assert build_notebooks.main(["--check"], course) == 1
+    assert "notebooks/02_old.ipynb: has no lesson" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_failing_cell_stops_the_build_and_leaves_the_old_notebook(course, capsys):
+    lesson = course / "lessons" / "01_tiny.py"
+    lesson.write_text("# %% [markdown]\n# # T\n# <!-- links -->\n\n# %%\nanswer = 41 + 1\nassert answer == 43, 'off by one'\n")
+    old = course / "notebooks" / "01_tiny.ipynb"
+    old.parent.mkdir()
+    old.write_text("old")
+    assert build_notebooks.main([], course) == 1
+    said = capsys.readouterr().err
+    assert "notebooks/01_tiny.ipynb: this cell failed:\n\nanswer = 41 + 1\nassert answer == 43, 'off by one'\n" in said
+    assert "AssertionError" in said and "off by one" in said
+    assert old.read_text() == "old" and [p.name for p in old.parent.iterdir()] == ["01_tiny.ipynb"]
+
+
+def test_build_of_an_unknown_lesson(course, capsys):
+    assert build_notebooks.main(["02_none"], course) == 2
+    assert capsys.readouterr().err == "SLUG must be one of 01_tiny, got 02_none\n"
+
+
+# --- experiments ---
+
+
+def test_experiment_prints_a_table_and_writes_nothing(course, capsys):
+    before = sorted(course.rglob("*"))
+    assert experiment.main(["toy", "--seeds", "5 6 7 8 9"], course) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^seed 5: heads 0\.\d{4}  tails 0\.2500  \(\d+\.\d s\)$", said, re.M)
+    assert re.search(r"^WINS +heads against tails: \+\d", said, re.M)
+    assert sorted(course.rglob("*")) == before
+
+
+def test_experiment_records_what_stands_on_the_page(course, capsys):
+    toy = experiment.find_all(course)["toy"]
+    assert experiment.status(toy, course) == "no record"
+    assert experiment.main(["toy", "--seeds", "0 1", "--record"], course) == 0
+    record = json.loads((course / "data" / "experiments" / "toy.json").read_text())
+    assert record["seeds"] == [0, 1] and record["values"]["tails"] == [0.25, 0.25]
+    assert record["source_sha256"] == toy.sha256
+    assert set(record["versions"]) == {"python", "tensorflow", "keras", "numpy", "kdcourse"}
+    assert record["cpu"] and record["cores"] >= 1 and record["seconds"] >= 0 and re.fullmatch(r"\d{4}-\d\d-\d\d", record["date"])
+    assert not list((course / "build" / "experiments").iterdir())
+    assert evidence.table(record) in capsys.readouterr().out
+    assert experiment.status(toy, course) == "current"
+    edit(course / "lessons" / "01_tiny.py", "print(os.listdir", "print(1, os.listdir")  # a cell that no experiment needs
+    assert experiment.status(experiment.find_all(course)["toy"], course) == "current"
+    edit(course / "lessons" / "01_tiny.py", "/ 10", "/ 20")
+    assert experiment.status(experiment.find_all(course)["toy"], course) == "stale"
+    edit(course / "lessons" / "01_tiny.py", "/ 20", "/ 10")
+    edit(course / "lessons" / "01_tiny.py", "import random\n", "import random  # setup counts too\n")
+    assert experiment.status(experiment.find_all(course)["toy"], course) == "stale"
+    (course / "data" / "experiments" / "gone.json").write_text("{}")
+    capsys.readouterr()
+    assert experiment.main(["--list"], course) == 0
+    assert re.fullmatch(r"toy +lessons/01_tiny.py  stale\ngone +in no lesson: delete data/experiments/gone.json\n", capsys.readouterr().out)
+
+
+def test_an_interrupted_recording_goes_on_where_it_stopped(course, capsys):
+    alarm, calls = course / "alarm", course / "calls"
+    alarm.touch()
+    trap = f"""    open({str(calls)!r}, 'a').write(f'{{seed}} ')
+    if seed == 2 and os.path.exists({str(alarm)!r}):
+        raise KeyboardInterrupt
+"""
+    edit(course / "lessons" / "01_tiny.py", "    return {", trap + "    return {")
+    assert experiment.main(["toy", "--seeds", "0 1 2", "--record"], course) == 130
+    assert "goes on where it stopped" in capsys.readouterr().err
+    assert len(list((course / "build" / "experiments").glob("toy-*.jsonl"))) == 1 and not list((course / "data" / "experiments").iterdir())
+    alarm.unlink()
+    assert experiment.main(["toy", "--seeds", "0 1 2", "--record"], course) == 0
+    assert "taken over from an interrupted run: seeds 0 1\n" in capsys.readouterr().out
+    assert calls.read_text() == "0 1 2 2 "
+    assert json.loads((course / "data" / "experiments" / "toy.json").read_text())["seeds"] == [0, 1, 2]
+    assert not list((course / "build" / "experiments").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["heads"], "NAME must be one of toy, got 'heads'"),
+        ([], "NAME must be one of toy, got ''"),
+        (["toy", "--seeds", "0 one"], '--seeds must be different whole numbers >= 0, separated by spaces, as in "0 1 2", got \'0 one\''),
+        (["toy", "--seeds", ""], '--seeds must be different whole numbers >= 0, separated by spaces, as in "0 1 2", got \'\''),
+        (["toy", "--seeds", "1 1"], '--seeds must be different whole numbers >= 0, separated by spaces, as in "0 1 2", got \'1 1\''),
+        (["toy", "--seeds=-1"], '--seeds must be different whole numbers >= 0, separated by spaces, as in "0 1 2", got \'-1\''),
+    ],
+)
+def test_bad_arguments_of_an_experiment(course, capsys, arguments, message):
+    assert experiment.main(arguments, course) == 2
+    assert capsys.readouterr().err == message + "\n"
+
+
+def test_one_name_for_two_experiments(course, capsys):
+    (course / "lessons" / "02_twin.py").write_text(LESSON)
+    assert experiment.main(["toy"], course) == 2
+    assert "must be used once, got toy in 01_tiny and 02_twin" in capsys.readouterr().err
+
+
+def test_the_scripts_run_as_commands(tmp_path):
+    done = run_tool("experiment.py", "no_such_experiment", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.startswith("NAME must be one of ") and done.stderr.count("\n") == 1
+    assert run_tool("build_notebooks.py", "no_such_lesson", cwd=tmp_path).returncode == 2
+
+
+# --- links ---
+
+
+def test_wrong_links_are_found(course):
+    path = "notebooks/01_tiny.ipynb"
+    (course / path).parent.mkdir()
+    (course / path).touch()
+    binder, colab = links.binder_url(path, course), links.colab_url(path, course)
+    right = f"[![Open](https://mybinder.org/badge_logo.svg)]({binder}) <a href='{colab}'>Colab</a>"
+    assert links.hosted_links(right) == [binder, colab]
+    assert links.wrong_links(right, course) == []
+    for old, new in (("main", "master"), ("01_tiny", "02_gone"), ("some-body", "nobody")):
+        assert len(links.wrong_links(right.replace(old, new), course)) == 2
+
+
+def test_only_github_can_be_linked_to(course):
+    (course / "pyproject.toml").write_text('[project.urls]\nRepository = "https://example.org/x"\n')
+    with pytest.raises(ValueError, match="must be https://github.com/<owner>/<name>, got 'https://example.org/x'"):
+        links.colab_url("notebooks/01_tiny.ipynb", course)
+
+
+def test_readme_links_to_notebooks_that_exist():
+    readme = ROOT / "README.md"
+    if not readme.is_file():
+        pytest.skip("there is no README.md yet")
+    assert links.wrong_links(readme.read_text(encoding="utf-8")) == []
+
+
+# --- quiz ---
+
+GOOD = {
+    "question": "Is 1 < 2?",
+    "type": "multiple_choice",
+    "answers": [{"answer": "yes", "correct": True, "feedback": "Right."}, {"answer": "no", "correct": False, "feedback": "Count again."}],
+}
+NUMBER = {"question": "1 + 1?", "type": "numeric", "answers": [{"type": "value", "value": 2, "correct": True, "feedback": "Right."}]}
+
+
+def test_check_prints_what_happened(capsys):
+    with quiz.check("a"):
+        assert True
+    with quiz.check("b"):
+        raise quiz.NotSolved
+    with pytest.raises(AssertionError, match="hint"), quiz.check("c"):
+        raise AssertionError("hint")
+    assert capsys.readouterr().out == "✓ a\n○ b: not solved yet\n"
+    assert "waits for your code" in str(quiz.NotSolved())
+
+
+def test_good_questions_pass():
+    quiz.validate([GOOD, NUMBER | {"answers": [*NUMBER["answers"], {"type": "default", "feedback": "Count on your fingers."}]}])
+
+
+@pytest.mark.parametrize(
+    ("questions", "message"),
+    [
+        ([], "must be a list with at least one question"),
+        ([GOOD | {"question": ""}], "question 1: question must be a text"),
+        ([GOOD, GOOD | {"type": "essay"}], "question 2: type must be one of multiple_choice, many_choice, numeric, string, got"),
+        ([GOOD | {"answers": [GOOD["answers"][0], {"answer": "no"}]}], "every answer must have feedback, got none for 'no'"),
+        ([GOOD | {"answers": [GOOD["answers"][0]] * 2}], "must have exactly one correct answer, got 2"),
+        ([GOOD | {"answers": [GOOD["answers"][1]]}], "must have exactly one correct answer, got 0"),
+        ([GOOD | {"type": "many_choice", "answers": []}], "must have at least one correct answer, got 0"),
+        ([NUMBER], 'numeric must have an answer of type "default"'),
+    ],
+)
+def test_bad_questions_are_refused(questions, message):
+    with pytest.raises(ValueError, match=message):
+        quiz.validate(questions)
+
+
+def test_unknown_question_bank():
+    with pytest.raises(ValueError, match=r"name must be one of the question banks \[.*\], got 'nothing'"):
+        quiz.show("nothing")
+
+
+def test_questions_as_text_keep_the_solution_to_themselves():
+    assert quiz.as_text([GOOD, NUMBER]) == "1. Is 1 < 2?\n   a) yes\n   b) no\n2. 1 + 1?"
+
+
+@pytest.mark.parametrize("name", quiz.names())
+def test_every_question_bank_teaches(name):
+    assert quiz.load(name)

@@ -1,0 +1,159 @@
+"""Build the notebooks from the lessons: ``python tools/build_notebooks.py [SLUG ...] [-j 2]``, or compare them with ``--check``.
+
+Each lesson becomes two executed notebooks: the learner's (``notebooks/``) and the solved one (``notebooks/solutions/``).
+The same lesson gives the same files, up to what its cells print.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+import uuid
+from itertools import zip_longest
+from pathlib import Path
+
+import nbformat
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+from kdcourse.files import written_whole
+from lessons import KERNEL, LANGUAGE, ROOT, LessonError, notebook, notebook_path, slugs, tags
+
+CELL_SECONDS = 600
+WIDGETS = "application/vnd.jupyter.widget-state+json"
+
+
+class _ThisPython(KernelSpecManager):
+    """The kernel of the Python that runs the build, whatever kernels the machine has besides."""
+
+    def get_kernel_spec(self, kernel_name):
+        argv = [sys.executable, "-m", "ipykernel_launcher", "--log-level=ERROR", "-f", "{connection_file}"]
+        return KernelSpec(argv=argv, display_name=KERNEL["display_name"], language="python")
+
+
+async def execute(made, name: str) -> None:
+    """Execute a notebook in place, in an empty folder.
+
+    Raises:
+        LessonError: a cell failed (unless it is tagged raises-exception), took too long, or the kernel died; says which.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        empty, profile = Path(folder, "empty"), Path(folder, "profile")
+        empty.mkdir()
+        client = NotebookClient(
+            made,
+            km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=_ThisPython()),
+            timeout=CELL_SECONDS,
+            record_timing=False,
+            coalesce_streams=True,
+            store_widget_state=True,
+            resources={"metadata": {"path": str(empty)}},
+        )
+        running = {}
+        client.on_cell_start = lambda cell, cell_index: running.update(cell=cell)
+        try:
+            # no start-up files of the author's own IPython
+            await client.async_execute(env=os.environ | {"IPYTHONDIR": str(profile)})
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            source = running["cell"].source if running else "(the kernel did not start)"
+            text = re.sub(r"\x1b\[[0-9;]*m", "", str(error.traceback if isinstance(error, CellExecutionError) else error)).strip()
+            raise LessonError(f"{name}: this cell failed:\n\n{source}\n\n{text}") from None
+
+
+def tidied(made, slug: str):
+    """Return the executed notebook without what changes from run to run: versions, addresses in memory, random widget ids."""
+    made.metadata["language_info"] = LANGUAGE
+    for cell in made.cells:
+        for output in cell.get("outputs", []):
+            if "text/plain" in output.get("data", {}):
+                output.data["text/plain"] = re.sub(r" at 0x[0-9a-f]+", " at 0x...", output.data["text/plain"])
+    text = json.dumps(made)
+    for number, model in enumerate(made.metadata.get("widgets", {}).get(WIDGETS, {}).get("state", {})):
+        text = text.replace(model, uuid.uuid5(uuid.NAMESPACE_URL, f"{slug} {number}").hex)
+    return nbformat.from_dict(json.loads(text))
+
+
+async def build(names: list[str], root: Path = ROOT, jobs: int = 1) -> None:
+    """Build both notebooks of each lesson in `names`, `jobs` at a time; a notebook is written whole or not at all."""
+    # all lessons are read first: a bad one shows before any work is done
+    wanted = [(slug, solved, notebook(slug, solved, root)) for slug in names for solved in (False, True)]
+    turn = asyncio.Semaphore(jobs)
+
+    async def one(slug, solved, made):
+        path = notebook_path(slug, solved)
+        async with turn:
+            start = time.monotonic()
+            await execute(made, path)
+            made = tidied(made, slug)
+            nbformat.validate(made)
+            with written_whole(root / path) as temporary:
+                nbformat.write(made, temporary)
+            size = (root / path).stat().st_size / 1000
+            print(f"{path}: {len(made.cells)} cells, {time.monotonic() - start:.0f} s, {size:.0f} kB", flush=True)
+
+    async with asyncio.TaskGroup() as group:  # the first failure stops the others and their kernels
+        for job in wanted:
+            group.create_task(one(*job))
+
+
+def problems(names: list[str], root: Path = ROOT) -> list[str]:
+    """Return one sentence for each notebook of the lessons `names` that does not come from its lesson as it is now."""
+    found = []
+    for path, fresh in ((notebook_path(slug, solved), notebook(slug, solved, root)) for slug in names for solved in (False, True)):
+        if not (root / path).is_file():
+            found.append(f"{path}: missing")
+            continue
+        stored = nbformat.read(root / path, as_version=4)
+        here, there = ([(c.get("id"), c.cell_type, c.source, tags(c)) for c in cells] for cells in (stored.cells, fresh.cells))
+        for number, (mine, its) in enumerate(zip_longest(here, there)):
+            if mine != its:
+                found.append(f"{path}: differs from its lesson, first in cell {number}: {(mine or its)[2].partition(chr(10))[0]}")
+                break
+        counts = [cell.execution_count for cell in stored.cells if cell.cell_type == "code"]
+        if counts != list(range(1, len(counts) + 1)):
+            found.append(f"{path}: not executed from top to bottom, the cells' numbers are {counts}")
+    return found
+
+
+def strays(root: Path = ROOT) -> list[str]:
+    """Return one sentence for each notebook that has no lesson."""
+    known = {notebook_path(slug, solved) for slug in slugs(root) for solved in (False, True)}
+    stored = sorted(p.relative_to(root).as_posix() for p in (root / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+    return [f"{path}: has no lesson" for path in stored if path not in known]
+
+
+def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
+    """Run the command line; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("slug", nargs="*", help="lessons to build, for example 01_soft_labels (default: all)")
+    parser.add_argument("--check", action="store_true", help="execute nothing; fail when a notebook does not come from its lesson")
+    parser.add_argument("-j", "--jobs", type=int, choices=(1, 2), default=1, help="notebooks built at a time")
+    given = parser.parse_args(arguments)
+    unknown = [slug for slug in given.slug if slug not in slugs(root)]
+    if unknown:
+        print(f"SLUG must be one of {', '.join(slugs(root))}, got {', '.join(unknown)}", file=sys.stderr)
+        return 2
+    names = given.slug or slugs(root)
+    failures = []
+    try:
+        if given.check:
+            failures = problems(names, root) + strays(root)
+        else:
+            asyncio.run(build(names, root, given.jobs))
+    except* LessonError as group:
+        failures = [str(error) for error in group.exceptions]
+    if failures:
+        print("\n".join(failures) + ("\nBuild them again: make notebooks" if given.check else ""), file=sys.stderr)
+    elif given.check:
+        print(f"{2 * len(names)} notebooks come from their lessons")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
