@@ -65,7 +65,7 @@ with quiz.check("double"):
     assert double(2) == 4, "2 + 2"
 
 # %% tags=["raises-exception"]
-1 / 0
+evidence.paired_interval([])
 
 # %%
 object()
@@ -150,9 +150,9 @@ def test_ids_are_valid_unique_stable_and_local(course):
     ids = [cell.id for cell in before.cells]
     assert len(set(ids)) == len(ids), "the two equal cells need two ids"
     assert ids == [cell.id for cell in lessons.notebook("01_tiny", True, course).cells]
-    edit(course / "lessons" / "01_tiny.py", "1 / 0", "2 / 0")
+    edit(course / "lessons" / "01_tiny.py", "interval([])", "interval(())")
     changed = [old != cell.id for old, cell in zip(ids, lessons.notebook("01_tiny", True, course).cells, strict=True)]
-    assert sum(changed) == 1 and before.cells[changed.index(True)].source == "1 / 0"
+    assert sum(changed) == 1 and before.cells[changed.index(True)].source == "evidence.paired_interval([])"
 
 
 @pytest.mark.parametrize(
@@ -190,6 +190,7 @@ def test_build_then_check(course, capsys):
     assert ["○ double: not solved yet\n"] in outputs
     assert ["✓ double\n"] in [[o.get("text") for o in c.outputs] for c in solution.cells if c.cell_type == "code"]
     assert "<object at 0x...>" in first[True]
+    assert str(ROOT) not in first[True] and "kdcourse/evidence.py:" in first[True], "a traceback tells where this machine keeps its files"
     assert "execution" not in learner.cells[1].metadata and "version" not in learner.metadata.language_info
     state = learner.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"]
     view = learner.cells[-1].outputs[0].data["application/vnd.jupyter.widget-view+json"]

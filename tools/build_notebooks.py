@@ -26,6 +26,7 @@ from kdcourse.files import written_whole
 from lessons import KERNEL, LANGUAGE, ROOT, LessonError, notebook, notebook_path, slugs, tags
 
 CELL_SECONDS = 600
+FOLDERS = re.compile(r"[^\s\x1b\"']*/(?=(?:site-packages|kdcourse|python3\.\d+)/)")  # what comes before them in a traceback's paths
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 
 
@@ -67,12 +68,14 @@ async def execute(made, name: str) -> None:
 
 
 def tidied(made, slug: str):
-    """Return the executed notebook without what changes from run to run: versions, addresses in memory, random widget ids."""
+    """Return the executed notebook without what differs between runs and machines: versions, memory addresses, widget ids, folders."""
     made.metadata["language_info"] = LANGUAGE
     for cell in made.cells:
         for output in cell.get("outputs", []):
             if "text/plain" in output.get("data", {}):
                 output.data["text/plain"] = re.sub(r" at 0x[0-9a-f]+", " at 0x...", output.data["text/plain"])
+            if output.output_type == "error":
+                output.traceback = [FOLDERS.sub("", line) for line in output.traceback]
     text = json.dumps(made)
     for number, model in enumerate(made.metadata.get("widgets", {}).get(WIDGETS, {}).get("state", {})):
         text = text.replace(model, uuid.uuid5(uuid.NAMESPACE_URL, f"{slug} {number}").hex)

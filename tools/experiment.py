@@ -9,15 +9,12 @@ import datetime
 import hashlib
 import json
 import linecache
-import os
-import platform
 import sys
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
-from kdcourse import evidence, records
+from kdcourse import evidence, records, runtime
 from kdcourse.files import written_whole
 from lessons import ROOT, read, slugs, tags
 
@@ -59,14 +56,14 @@ def find_all(root: Path = ROOT) -> dict[str, Experiment]:
             if "experiment-setup" in tags(cell):
                 setup.append(cell.source)
             if "experiment" in tags(cell):
-                for name in _marked(cell.source):
+                for name in marked(cell.source):
                     if name in found:
                         raise ValueError(f"an experiment's name must be used once, got {name} in {found[name].lesson} and {slug}")
                     found[name] = Experiment(name, slug, "\n\n".join([*setup, cell.source]) + "\n")
     return found
 
 
-def _marked(source: str) -> list[str]:
+def marked(source: str) -> list[str]:
     """Return the functions decorated with ``@evidence.experiment(...)``; a cell may hold their helpers too."""
     functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
     return [f.name for f in functions if any(ast.unparse(d).startswith(("evidence.experiment(", "experiment(")) for d in f.decorator_list)]
@@ -106,9 +103,9 @@ def run(experiment: Experiment, seeds: list[int], root: Path = ROOT, record: boo
     if record:
         result |= {
             "source_sha256": experiment.sha256,
-            "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
-            "cpu": _cpu(),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "versions": runtime.versions(PACKAGES),
+            "cpu": runtime.cpu_name(),
+            "cores": runtime.cores(),
             "seconds": round(sum(note["seconds"] for note in kept.values()), 1),
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         }
@@ -128,15 +125,6 @@ def _read_notes(path: Path) -> list[dict]:
 def _write_notes(path: Path, notes) -> None:
     with written_whole(path) as temporary:  # whole each time: no half line after a power cut
         temporary.write_text("".join(json.dumps(note) + "\n" for note in notes), encoding="utf-8")
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
 
 
 def _seeds(text: str) -> list[int]:
