@@ -84,7 +84,8 @@ def compare(values: dict[str, Sequence[float]], arm: str, baseline: str, higher_
     if len(a) != len(b):
         raise ValueError(f"arm and baseline must have the same seeds, got {len(a)} values of {arm!r} and {len(b)} of {baseline!r}")
     mean, low, high = paired_interval([x - y for x, y in zip(a, b, strict=True)])
-    return Comparison(arm, baseline, len(a), math.fsum(a) / len(a), math.fsum(b) / len(b), mean, low, high, verdict(low, high, len(a), higher_is_better))
+    means = math.fsum(a) / len(a), math.fsum(b) / len(b)
+    return Comparison(arm, baseline, len(a), *means, mean, low, high, verdict(low, high, len(a), higher_is_better))
 
 
 def experiment(metric: str, compare: Sequence[tuple[str, str]], higher_is_better: bool = True) -> Callable:

@@ -20,7 +20,8 @@ def data_path(*parts: str) -> Path:
         if (root / "datasets.toml").is_file():
             path = root.joinpath(*parts)
             if not path.exists():
-                raise FileNotFoundError(f"the course's data folder has no {'/'.join(parts)!r}; it has {sorted(p.name for p in path.parent.glob('*'))}")
+                there = sorted(p.name for p in path.parent.glob("*"))
+                raise FileNotFoundError(f"the course's data folder has no {'/'.join(parts)!r}; it has {there}")
             return path
     raise FileNotFoundError("the course's data folder is missing; install kdcourse again")
 

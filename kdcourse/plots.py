@@ -1,0 +1,154 @@
+"""Arrays or records in, a `Picture` out: a matplotlib Figure that carries alt text and shows itself with it.
+
+Colours are those of Okabe and Ito, which people with colour-blindness can tell apart.
+"""
+
+import html
+import io
+import math
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .measure import reliability as reliability_bins
+
+BLUE, ORANGE, GREEN, PINK, GREY, BLACK = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#999999", "#222222"
+
+
+class Picture(Figure):
+    """A Figure with alt text. In a notebook it shows as a PNG with the text in its metadata, and with the text in words below it."""
+
+    def __init__(self, alt: str, *, width: float = 6.4, height: float = 3.2):
+        """Make an empty picture of `width` x `height` inches; `alt` states the finding and may be set later."""
+        super().__init__(figsize=(width, height), layout="constrained")
+        self.alt = alt
+
+    def png(self) -> bytes:
+        """Return the picture as a PNG file."""
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=100)
+        return file.getvalue()
+
+    def _ipython_display_(self):
+        import base64
+
+        from IPython.display import display
+
+        # JupyterLab ignores the alt text of a PNG, so the words are also on the page, folded
+        bundle = {"image/png": base64.b64encode(self.png()).decode(), "text/plain": self.alt}
+        display(bundle, metadata={"image/png": {"alt": self.alt}}, raw=True)
+        words = f"<details><summary>This picture in words</summary>{html.escape(self.alt)}</details>"
+        display({"text/html": words, "text/plain": ""}, raw=True)
+
+
+def _tidy(axes):
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def digits(images, captions, alt: str, *, columns: int = 10) -> Picture:
+    """Show images, shape ``(n, 28, 28)`` or ``(n, 28, 28, 1)``, each with its caption, in rows of `columns`."""
+    images = np.asarray(images).reshape(len(images), 28, 28)
+    if len(captions) != len(images):
+        raise ValueError(f"captions must have one entry for each of the {len(images)} images, got {len(captions)}")
+    rows = math.ceil(len(images) / columns)
+    lines = max(caption.count("\n") + 1 for caption in captions)
+    picture = Picture(alt, width=0.9 * columns, height=rows * (0.85 + 0.17 * lines))
+    for place in range(rows * columns):
+        axes = picture.add_subplot(rows, columns, place + 1)
+        axes.axis("off")
+        if place < len(images):
+            axes.imshow(images[place], cmap="gray_r", vmin=0, vmax=1)
+            axes.set_title(captions[place], fontsize=8, pad=2)
+    return picture
+
+
+def soft_label_bars(image, logits, temperatures, *, label: int, class_names=tuple("0123456789")) -> Picture:
+    """Show one digit and its soft labels at several `temperatures`, one panel each; the static form of the temperature explorer."""
+    from .soft_labels import softmax
+
+    names = [str(c) for c in class_names]
+    rows = {t: softmax(logits, t) for t in temperatures}
+    told = "; ".join(
+        f"at temperature {t:g} " + " and ".join(f"{names[c]} has {100 * p[c]:.0f}%" for c in np.argsort(-p)[:2]) for t, p in rows.items()
+    )
+    picture = Picture(f"A {names[label]} and the teacher's soft labels: {told}.", width=2 + 2.3 * len(rows), height=2.1)
+    axes = picture.subplots(1, 1 + len(rows), gridspec_kw={"width_ratios": [0.8] + [1] * len(rows)})
+    axes[0].imshow(np.asarray(image).reshape(28, 28), cmap="gray_r", vmin=0, vmax=1)
+    axes[0].axis("off")
+    axes[0].set_title(f"hard label: {names[label]}", fontsize=9)
+    for panel, (t, p) in zip(axes[1:], rows.items(), strict=True):
+        bars = _tidy(panel).bar(names, p, color=BLUE)
+        bars[label].set(color=ORANGE, hatch="//", edgecolor="white")
+        panel.set(ylim=(0, 1), title=f"T = {t:g}")
+        panel.title.set_size(9)
+        panel.tick_params(labelsize=8)
+    return picture
+
+
+def lines(
+    x, ys: dict, alt: str, *, xlabel: str, ylabel: str, log_x: bool = False, log_y: bool = False, mark_x: float | None = None
+) -> Picture:
+    """Draw one line for each entry of `ys` ({name: values}), each with its own dash and its name at its end."""
+    picture = Picture(alt)
+    axes = _tidy(picture.add_subplot())
+    for (name, y), colour, dash in zip(ys.items(), (BLUE, ORANGE, GREEN, PINK, GREY), ("-", "--", "-.", ":", "-"), strict=False):
+        axes.plot(x, y, dash, color=colour, lw=2, label=name)
+    if mark_x is not None:
+        axes.axvline(mark_x, color=GREY, lw=1)
+    axes.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log_x else "linear", yscale="log" if log_y else "linear")
+    if len(ys) > 1:
+        axes.legend(frameon=False, fontsize=9)
+    return picture
+
+
+def matrix(values, names, alt: str, *, xlabel: str, ylabel: str, decimals: int = 2) -> Picture:
+    """Show a square matrix with its numbers; the diagonal may be NaN and is then left white."""
+    values = np.asarray(values, dtype=float)
+    picture = Picture(alt, width=5.6, height=4.6)
+    axes = picture.add_subplot()
+    shown = axes.imshow(values, cmap="cividis")
+    middle = (np.nanmin(values) + np.nanmax(values)) / 2
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            colour = "black" if value > middle else "white"
+            axes.text(column, row, f"{value:.{decimals}f}", ha="center", va="center", fontsize=7, color=colour)
+    axes.set(xticks=range(len(names)), yticks=range(len(names)), xticklabels=names, yticklabels=names, xlabel=xlabel, ylabel=ylabel)
+    picture.colorbar(shown, ax=axes, shrink=0.8)
+    return picture
+
+
+def reliability(panels: dict, labels, alt: str, *, bins: int = 10) -> Picture:
+    """Draw a reliability diagram for each entry of `panels` ({title: probabilities}); a larger dot stands for more examples in its bin."""
+    picture = Picture(alt, width=3.2 * len(panels), height=3.2)
+    for place, (title, probabilities) in enumerate(panels.items(), 1):
+        found = reliability_bins(probabilities, labels, bins)
+        axes = _tidy(picture.add_subplot(1, len(panels), place, aspect="equal"))
+        axes.plot([0, 1], [0, 1], "--", color=GREY, lw=1)
+        axes.plot(found.confidence, found.accuracy, color=BLUE, lw=1.5)
+        axes.scatter(found.confidence, found.accuracy, s=15 + 150 * found.count / found.count.sum(), color=BLUE)
+        axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="share that is right", title=title)
+        axes.title.set_size(9)
+    return picture
+
+
+def verdicts(record: dict) -> Picture:
+    """Draw each comparison of an experiment `record`: the mean difference, its 95% interval, and the verdict."""
+    rows = record["comparisons"]
+    percent = all(0 <= v <= 1 for values in record["values"].values() for v in values)
+    scale, unit = (100, "points") if percent else (1, record["metric"])
+    told = "; ".join(f"{c['arm']} {c['verdict']} against {c['baseline']} by {scale * c['difference']:+.1f} {unit}" for c in rows)
+    picture = Picture(f"{record['metric']}: {told}.", width=7.6, height=0.9 + 0.5 * len(rows))
+    axes = _tidy(picture.add_subplot())
+    looks = {"WINS": (GREEN, "o"), "LOSES": (ORANGE, "s"), "INCONCLUSIVE": (GREY, "D")}
+    for y, c in enumerate(rows):
+        colour, marker = looks[c["verdict"]]
+        low, high = (scale * (c[end] if c[end] is not None else c["difference"]) for end in ("low", "high"))
+        axes.plot([low, high], [y, y], color=colour, lw=2)
+        axes.plot(scale * c["difference"], y, marker, color=colour, markersize=8)
+        axes.annotate(c["verdict"], (scale * c["difference"], y), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=7)
+    axes.axvline(0, color=BLACK, lw=1)
+    axes.set(yticks=range(len(rows)), yticklabels=[f"{c['arm']}\nagainst {c['baseline']}" for c in rows], ylim=(len(rows) - 0.4, -0.6))
+    axes.set_xlabel(f"difference in {record['metric']}" + (f" ({unit})" if percent else ""), fontsize=9)
+    axes.tick_params(labelsize=8)
+    return picture

@@ -1,0 +1,108 @@
+"""A quiet start of TensorFlow, seeds, and a report of the machine."""
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import random
+import sys
+import tempfile
+
+PACKAGES = tuple(
+    "kdcourse tensorflow keras tf-keras tensorflow-model-optimization numpy scipy matplotlib mlxtend "
+    "ipywidgets anywidget jupyterquiz jupyterlab".split()
+)
+
+
+@contextlib.contextmanager
+def _stderr_held_back():
+    """Keep what is written to file descriptor 2 (C++ included) off the page; show it when the block fails."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        real = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(real, 2)
+            held.seek(0)
+            sys.stderr.write(held.read().decode(errors="replace"))
+            raise
+        finally:
+            os.dup2(real, 2)
+            os.close(real)
+
+
+def quiet_start() -> None:
+    """Import TensorFlow and Keras without their start-up messages; if the import fails, show everything.
+
+    Calling it again costs nothing. The variable ``TF_CPP_MIN_LOG_LEVEL`` is respected when it is set already.
+
+    Raises:
+        RuntimeError: Keras runs on another backend than TensorFlow.
+        ImportError: TensorFlow or Keras cannot be imported; the original error.
+    """
+    if "keras" not in sys.modules or "tensorflow" not in sys.modules:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # the C++ part reads it when it is loaded
+        os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+        with _stderr_held_back():
+            import keras
+            import tensorflow as tf
+
+            tf.constant(0)  # the first operation has messages of its own
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(f"KERAS_BACKEND must be tensorflow, got {keras.backend.backend()}; set it before Python starts")
+
+
+def set_seed(seed: int) -> None:
+    """Seed Python, NumPy and Keras, so that a run can be repeated on the same machine.
+
+    Two machines, or another number of threads, still differ in the last bits: compare with tolerances.
+
+    Raises:
+        ValueError: `seed` is not an integer in 0..2**32-1.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be an integer in 0..{2**32 - 1}, got {seed!r}")
+    quiet_start()
+    import keras
+    import numpy as np
+
+    random.seed(seed)
+    np.random.seed(seed)
+    keras.utils.set_random_seed(seed)
+
+
+def cpu_name() -> str:
+    """Return the name of this machine's processor, or its architecture where the system does not tell."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def versions(packages=PACKAGES) -> dict[str, str | None]:
+    """Return {package: version, or None where it is not installed}, without importing any of them."""
+    found = {"python": platform.python_version()}
+    for name in packages:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def memory_gb() -> tuple[float, float]:
+    """Return (total, available) memory of the machine in GB (10**9 bytes)."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    return memory.total / 1e9, memory.available / 1e9

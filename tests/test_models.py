@@ -1,0 +1,127 @@
+"""Models, what ships with them, and the training function."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from kdcourse import datasets, distillation, measure, models
+from kdcourse.files import data_path
+from kdcourse.soft_labels import cross_entropy, logit_gradient, one_hot, softmax
+
+
+@pytest.mark.parametrize(("build", "parameters"), [(models.teacher_cnn, 73_114), (models.student_mlp, 25_450), (models.student_cnn, 1_418)])
+def test_parameter_counts_are_those_of_the_docstrings(build, parameters):
+    assert f"{parameters:,} parameters" in build.__doc__
+    model = build()
+    assert model.count_params() == parameters and model.output_shape == (None, 10)
+
+
+@pytest.mark.parametrize("name", sorted(models.TRAINED))
+def test_shipped_logits_come_from_the_shipped_weights(name):
+    data, model, cached = datasets.load("mnist-5k"), models.load_trained(name), models.load_logits(name)
+    provenance = json.loads(data_path("teachers", f"{name}.json").read_text())
+    assert provenance["parameters"] == model.count_params()
+    for split in ("train", "validation", "test"):
+        x, y, stored = getattr(data, f"x_{split}"), getattr(data, f"y_{split}"), getattr(cached, split)
+        assert stored.shape == (len(x), 10)
+        assert measure.accuracy(stored, y) == pytest.approx(provenance["accuracy"][split], abs=1e-9)
+        sample = slice(0, None, len(x) // 50)
+        # float16 keeps 11 bits; another CPU adds rounding of its own
+        np.testing.assert_allclose(distillation.logits(model, x[sample]), stored[sample], rtol=2e-3, atol=0.02)
+
+
+def test_teacher_is_better_than_the_student_that_ships():
+    read = lambda name: json.loads(data_path("teachers", f"{name}.json").read_text())["accuracy"]["test"]  # noqa: E731
+    assert read("mnist-5k-teacher") > read("mnist-5k-student") + 0.03
+
+
+def test_soft_cross_entropy_is_the_numpy_one_times_t_squared():
+    rng = np.random.default_rng(0)
+    z, v = rng.normal(size=(2, 6, 10)).astype(np.float32) * 5
+    for t in (0.5, 1.0, 4.0, 20.0):
+        value = np.asarray(distillation.soft_cross_entropy(t)(softmax(v, t).astype(np.float32), z))
+        np.testing.assert_allclose(value, t**2 * cross_entropy(softmax(v, t), z, t), rtol=1e-4)
+
+
+def test_gradient_of_the_loss_is_the_one_of_the_chapter():
+    import tensorflow as tf
+
+    rng = np.random.default_rng(1)
+    z, v = rng.normal(size=(2, 6, 10)).astype(np.float32) * 5
+    for t in (1.0, 4.0):
+        logits = tf.Variable(z)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(distillation.soft_cross_entropy(t)(softmax(v, t).astype(np.float32), logits))
+        np.testing.assert_allclose(tape.gradient(loss, logits), t**2 * logit_gradient(z, softmax(v, t), t), atol=1e-4)
+
+
+def tiny_data(n=40):
+    data = datasets.load("mnist-5k")
+    rows = np.arange(0, 3000, 3000 // n)[:n]
+    return data.x_train[rows], data.y_train[rows]
+
+
+def test_training_moves_the_student_and_repeats_itself():
+    x, y = tiny_data()
+    build = lambda: models.student_mlp(8)  # noqa: E731
+    runs = [distillation.train(build, x, one_hot(y, 10), seed=3, updates=60) for _ in range(2)]
+    for a, b in zip(*(m.get_weights() for m in runs), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+    assert int(runs[0].optimizer.iterations) == 60
+    assert measure.accuracy(distillation.logits(runs[0], x), y) > 0.5
+    other = distillation.train(build, x, one_hot(y, 10), seed=4, updates=60)
+    assert not np.allclose(other.get_weights()[0], runs[0].get_weights()[0])
+
+
+def test_arms_of_one_seed_start_from_the_same_weights():
+    x, y = tiny_data()
+    build = lambda: models.student_mlp(8)  # noqa: E731
+    # a learning rate of almost 0 leaves the start in place
+    a, b = (distillation.train(build, x[:n], one_hot(y[:n], 10), seed=7, updates=1, learning_rate=1e-9) for n in (10, 40))
+    np.testing.assert_allclose(a.get_weights()[0], b.get_weights()[0], atol=1e-6)
+
+
+def test_jitter_moves_each_image_as_a_whole():
+    images = np.zeros((3, 28, 28, 1), np.float32)
+    images[:, 14, 14] = [[0.25], [0.5], [1.0]]
+    batches = distillation._batches(images, np.eye(3), np.random.default_rng(0), updates=50, batch_size=4, jitter=2)
+    x, t = (np.concatenate(parts) for parts in zip(*batches.as_numpy_iterator(), strict=True))
+    assert x.shape == (200, 28, 28, 1)
+    np.testing.assert_allclose(x.sum((1, 2, 3)), t @ [0.25, 0.5, 1.0])
+    rows, columns = np.nonzero(x[..., 0])[1:]
+    assert set(rows) == set(columns) == {12, 13, 14, 15, 16}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"targets": np.eye(10)[:5]}, r"targets must have shape \(examples, classes\) with 40 examples, got shape \(5, 10\)"),
+        ({"targets": np.zeros((40, 10))}, "targets must be probabilities, got rows that sum to 0 to 0"),
+        ({"temperature": 0}, "temperature must be > 0, got 0"),
+        ({"temperature": math.inf}, "temperature must be > 0, got inf"),
+        ({"updates": 0}, "updates and batch_size must be >= 1"),
+        ({"seed": -1}, r"seed must be an integer in 0\.\.4294967295, got -1"),
+    ],
+)
+def test_bad_input_is_named_before_training_starts(change, message):
+    x, y = tiny_data()
+
+    def build():
+        raise AssertionError("work has started")
+
+    call = {"targets": one_hot(y, 10), "seed": 0, "updates": 1, **change}
+    with pytest.raises(ValueError, match=message):
+        distillation.train(build, x, **call)
+
+
+def test_unknown_models():
+    with pytest.raises(ValueError, match=r"name must be one of \['mnist-5k-student', 'mnist-5k-teacher'\], got 'bert'"):
+        models.load_logits("bert")
+    with pytest.raises(ValueError, match="name must be one of"):
+        models.load_trained("bert")
+    with pytest.raises(ValueError, match="hidden must be an integer >= 1, got 0"):
+        models.student_mlp(0)
+    with pytest.raises(ValueError, match="filters must be an integer >= 1, got 2.5"):
+        models.student_cnn(2.5)

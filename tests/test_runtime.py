@@ -1,0 +1,70 @@
+"""The quiet start, the doctor, and the files that are written whole."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from kdcourse import __main__ as command
+from kdcourse import files
+
+
+def python(code, **environment):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}, timeout=120)
+
+
+def test_tensorflow_starts_without_a_word():
+    done = python("from kdcourse import runtime; runtime.quiet_start(); import keras; keras.ops.ones(3) + 1")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_failed_import_shows_the_real_error(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'the linker has something to say')\nraise ImportError('no such library')")
+    done = python("from kdcourse import runtime; runtime.quiet_start()", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1 and "the linker has something to say" in done.stderr and "no such library" in done.stderr
+
+
+def test_another_backend_is_refused():
+    code = "import sys, types; keras = types.ModuleType('keras'); keras.backend = types.SimpleNamespace(backend=lambda: 'jax')\n"
+    code += "sys.modules['keras'] = keras; sys.modules['tensorflow'] = types.ModuleType('tensorflow')\n"
+    done = python(code + "from kdcourse import runtime; runtime.quiet_start()")
+    assert "RuntimeError: KERAS_BACKEND must be tensorflow, got jax" in done.stderr
+
+
+def test_doctor_prints_versions_machine_and_data():
+    done = subprocess.run([sys.executable, "-m", "kdcourse", "doctor"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0
+    for expected in ("tensorflow ", "keras ", "cores ", "memory ", "data mnist-5k", "data mnist ", "mnist-5k-teacher"):
+        assert expected in done.stdout
+
+
+def test_doctor_names_what_is_missing_with_the_command_that_gets_it(monkeypatch):
+    versions = {"python": "3.12.0", "kdcourse": "0.1.0", "keras": None, "jupyterlab": None}
+    monkeypatch.setattr(command.runtime, "versions", lambda: versions)
+    monkeypatch.setattr(command.runtime, "memory_gb", lambda: (2.0, 0.7))
+    monkeypatch.setattr(command.datasets, "where", lambda name: None if name == "mnist" else "here")
+    missing = "\n".join(command.report()[1])
+    assert "keras is not installed: pip install 'keras>=" in missing
+    assert "0.7 GB are free: shut down other notebooks" in missing
+    assert "datasets.load('mnist')" in missing and "jupyterlab" not in missing
+
+
+def test_wrong_calls_of_the_command_line(capsys):
+    assert command.main(["docter"]) == 2 and command.main([]) == 2
+    assert "usage: python -m kdcourse doctor" in capsys.readouterr().err
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "new" / "a.txt"
+    with files.written_whole(target) as temporary:
+        temporary.write_text("one")
+    with pytest.raises(RuntimeError), files.written_whole(target) as temporary:
+        temporary.write_text("two")
+        raise RuntimeError("power cut")
+    assert target.read_text() == "one" and list(target.parent.iterdir()) == [target]
+
+
+def test_unknown_data_file_names_what_is_there():
+    with pytest.raises(FileNotFoundError, match="data folder has no 'teachers/nobody.npz'; it has .*mnist-5k-teacher.npz"):
+        files.data_path("teachers", "nobody.npz")
