@@ -19,7 +19,7 @@ COLOURS = {
     "--jq-numeric-bg": "#005A8D",
     "--jq-string-bg": "#005A8D",
     "--jq-numeric-input-bg": "#FAFAFA",
-    "--jq-numeric-input-label": "#FAFAFA",
+    "--jq-numeric-input-label": "inherit",
     "--jq-mc-button-border": "#767676",
     "--jq-correct-color": "#00664B",
     "--jq-incorrect-color": "#A03C00",
@@ -29,9 +29,13 @@ COLOURS = {
 # The text version goes away where the script has drawn the quiz, and only there: on GitHub it stays.
 STYLE = """<style>
 body:has(.Quiz) .quiz-as-text { display: none }
-.Quiz .Feedback:not(:empty) { background: #FAFAFA; border-radius: 8px; padding: 8px }
-.Quiz .Input-text { color: #111 } .Quiz, .Quiz .Feedback { font-size: 12pt; line-height: 1.35 }
-.Quiz .MCButton { font-size: 11pt } .Quiz .MCButton:focus-within { outline: 3px solid #E69F00 }
+div.Quiz, div.Quiz .Feedback { font-size: 12pt; line-height: 1.4 }
+div.Quiz .Answer { grid-template-columns: 1fr }
+div.Quiz .MCButton { font-size: 11pt; justify-content: flex-start; gap: 10px; text-align: left }
+div.Quiz .MCButton:focus-within { outline: 3px solid #E69F00 }
+div.Quiz .Input-text { border: 1px solid #767676 }
+div.Quiz .Input-text:not(.correctButton, .incorrectButton) { color: #111111 }
+div.Quiz .Feedback:not(:empty) { background: #FAFAFA; border-radius: 8px; padding: 8px; text-align: left }
 </style>"""
 
 
@@ -118,16 +122,25 @@ def show(name: str) -> None:
     Raises:
         ValueError: no such bank, or an answer without feedback (see `validate`).
     """
+    _display(load(name), name)
+
+
+def _display(questions: list[dict], name: str) -> None:
     from IPython.display import display
+    from IPython.utils.capture import capture_output
     from jupyterquiz import display_quiz
 
-    questions = load(name)
     text = as_text(questions)
     page = f'{STYLE}<div class="quiz-as-text" style="white-space: pre-wrap">{html.escape(text)}</div>'
     display({"text/html": page, "text/plain": text}, raw=True)
     state = random.getstate()
     random.seed(name)  # jupyterquiz draws the name of its <div> at random: the same each time keeps a rebuilt notebook the same
     try:
-        display_quiz(questions, colors=COLOURS, max_width=760)
+        with capture_output(stdout=False, stderr=False) as quiz:
+            display_quiz(questions, colors=COLOURS, max_width=760)
     finally:
         random.setstate(state)
+    for output in quiz.outputs:
+        page = output.data.get("text/html", "")  # jupyterquiz 2.9 leaves its <div> open: in a static page the rest would land inside
+        closed = {"text/html": page + "</div>" * (page.count("<div") - page.count("</div>"))} if page else {}
+        display(output.data | closed, raw=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -402,6 +404,24 @@ def test_unknown_question_bank():
 
 def test_questions_as_text_keep_the_solution_to_themselves():
     assert quiz.as_text([GOOD, NUMBER]) == "1. Is 1 < 2?\n   a) yes\n   b) no\n2. 1 + 1?"
+
+
+def test_a_shown_quiz_is_whole_small_and_the_same_each_time():
+    InteractiveShell.instance()
+    try:
+        shown = []
+        for _ in range(2):
+            with capture_output() as captured:
+                quiz._display([GOOD] * 8, "good")
+            shown.append([output.data for output in captured.outputs])
+    finally:
+        InteractiveShell.clear_instance()
+    text, page, script = shown[0]
+    assert shown[0] == shown[1]
+    assert "Is 1 &lt; 2?" in text["text/html"] and "Is 1 < 2?" in text["text/plain"]
+    assert page["text/html"].count("<div") == page["text/html"].count("</div>") > 0
+    assert "Count again." in script["application/javascript"]
+    assert len(json.dumps(shown[0])) < 120_000
 
 
 @pytest.mark.parametrize("name", quiz.names())
