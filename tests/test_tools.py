@@ -1,6 +1,7 @@
 """The author's tools on a tiny course in a temporary folder: the builder, the experiment runner, the links; and the quiz module."""
 
 import json
+import random
 import re
 import subprocess
 import sys
@@ -411,6 +412,7 @@ def test_a_shown_quiz_is_whole_small_and_the_same_each_time():
     try:
         shown = []
         for _ in range(2):
+            random.random()
             with capture_output() as captured:
                 quiz._display([GOOD] * 8, "good")
             shown.append([output.data for output in captured.outputs])
