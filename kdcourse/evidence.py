@@ -163,3 +163,15 @@ def table(record: dict) -> str:
         few = f" (fewer than {LEAST_SEEDS} seeds)" if c["seeds"] < LEAST_SEEDS else ""
         lines.append(f"{c['verdict']:12} {c['arm']} against {c['baseline']}: {scale * c['difference']:+.2f}{points} {interval}{few}")
     return "\n".join(lines)
+
+
+def verdict_of(record: dict, arm: str, baseline: str) -> str:
+    """Return the verdict that a `record` holds for `arm` against `baseline`.
+
+    Raises:
+        ValueError: the record does not compare these two.
+    """
+    for comparison in record["comparisons"]:
+        if (comparison["arm"], comparison["baseline"]) == (arm, baseline):
+            return comparison["verdict"]
+    raise ValueError(f"arm and baseline must be one of the pairs {record['compare']}, got {[arm, baseline]}")

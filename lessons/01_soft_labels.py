@@ -1,0 +1,438 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 1 · Soft labels: what a teacher knows that the labels do not say
+#
+# In this chapter you turn a real teacher's answers into soft labels, move their temperature with a slider, and find out when a
+# student learns more from them, and when it does not.
+#
+# <!-- links -->
+#
+# About 45 minutes to read and try, 2 minutes to run.
+
+# %% [markdown]
+# ## What you will be able to do
+#
+# - compute soft labels from logits at any temperature, and say what the temperature does;
+# - read from a soft label what a hard label hides, and say where else soft labels can come from;
+# - train a student on soft labels with plain `compile` and `fit`, and explain the factor $T^2$;
+# - tell which part of a student's gain comes from the soft labels, and which part comes from elsewhere.
+
+# %% [markdown]
+# > **The interviewer asks:** "What is the basic principle of knowledge distillation? And if the teacher only gives the right
+# > answer with 99.9% confidence, what exactly does the student learn from it?"
+#
+# Most people answer the first half and stop at the second. At the end of this chapter you will have run both.
+
+# %% tags=["experiment-setup"]
+import numpy as np
+
+from kdcourse import datasets, distillation, evidence, measure, models, plots, quiz, records
+from kdcourse.soft_labels import entropy, kl_divergence, one_hot, smooth, soft_targets, softmax
+
+data = datasets.load("mnist-5k")  # real digits: 3,000 for training, 1,000 for validation, 1,000 for testing
+teacher_logits = models.load_logits("mnist-5k-teacher")  # a CNN that learned from the 3,000 training digits
+student_logits = models.load_logits("mnist-5k-student")  # a small network that learned from the same hard labels
+
+# %% [markdown]
+# ## Round 1. From logits to probabilities
+#
+# The last layer of a classifier gives one number for each class. These numbers are called **logits**. They can be negative, and
+# they do not sum to anything special. Here is one digit from the test split, with its label and the teacher's ten logits.
+
+# %%
+digit = int(np.flatnonzero(data.y_test == 9)[np.argmin(teacher_logits.test[data.y_test == 9].max(1))])
+print("label:", data.y_test[digit])
+print("logits:", np.round(teacher_logits.test[digit], 1))
+
+# %% [markdown]
+# **Predict first.** The label says: this is a 9, and nothing else. Look at the logits. Which digit does the teacher think of
+# second? How many percent would you give it?
+
+# %% [markdown]
+# The **softmax** turns logits $z$ into probabilities. The **temperature** $T$ divides the logits before that:
+#
+# $$ p_i = \frac{\exp(z_i / T)}{\sum_j \exp(z_j / T)} $$
+#
+# These $p$ are the **soft label** of the image. The usual label, one class with 100%, is the **hard label**.
+
+
+# %%
+def my_softmax(logits, temperature=1.0):
+    scaled = logits / temperature
+    odds = np.exp(scaled - scaled.max(-1, keepdims=True))  # subtracting the largest changes nothing and avoids overflow
+    return odds / odds.sum(-1, keepdims=True)
+
+
+assert np.allclose(my_softmax(teacher_logits.test, 4.0), softmax(teacher_logits.test, 4.0)), "the package computes the same"
+print("soft label at T=1:", np.round(my_softmax(teacher_logits.test[digit]), 3))
+
+# %% [markdown]
+# Now play. Choose a digit and move the temperature, with the mouse or with the arrow keys. The slider works without a kernel.
+#
+# **Predict first.** What will happen to the bars at the left end, $T = 0.25$? At the right end, $T = 20$? Can a higher temperature
+# ever change which class is the largest?
+
+# %%
+from kdcourse.widgets import TemperatureExplorer
+
+second = np.sort(softmax(teacher_logits.test, 4.0))[:, -2]
+shown = [int(i) for d in range(10) for i in np.flatnonzero(data.y_test == d)[np.argsort(-second[data.y_test == d])[:1]]]
+TemperatureExplorer(data.x_test[shown], data.y_test[shown], teacher_logits.test[shown], student_logits.test[shown])
+
+# %%
+plots.soft_label_bars(data.x_test[digit], teacher_logits.test[digit], (0.25, 1, 4, 20), label=int(data.y_test[digit]))
+
+# %% [markdown]
+# One number says how even a distribution is: its **entropy**. It is 0 when one class has everything, and $\log 10 \approx 2.3$
+# nats when all ten classes are equal.
+#
+# $$ H(p) = -\sum_i p_i \log p_i $$
+
+
+# %%
+def my_entropy(p):
+    return -np.sum(p * np.log(np.maximum(p, 1e-300)), axis=-1)
+
+
+temperatures = np.geomspace(0.05, 200, 60)
+curve = {name: [my_entropy(softmax(z.test, t)).mean() for t in temperatures] for name, z in
+         (("teacher", teacher_logits), ("student", student_logits))}  # fmt: skip
+assert np.allclose(my_entropy(softmax(teacher_logits.test)), entropy(softmax(teacher_logits.test)))
+
+# %%
+plots.lines(
+    temperatures, curve, "Mean entropy of the soft labels over temperature: near 0 at the left, log 10 at the right, one smooth rise between.",
+    xlabel="temperature T", ylabel="mean entropy (nats)", log_x=True, mark_x=1.0)  # fmt: skip
+
+# %% [markdown]
+# **What to notice.** A temperature adds no knowledge. It is a lens: at a low $T$ you see the first choice only, at a high $T$ you
+# see the small logits as well, and at a very high $T$ everything is grey. The two limits are worth an assert.
+
+# %%
+some = teacher_logits.test
+assert np.allclose(softmax(some, 1e-3), one_hot(some.argmax(1), 10), atol=1e-6), "T -> 0: the hard label of the first choice"
+assert np.allclose(softmax(some, 1e6), 0.1, atol=1e-4), "T -> infinity: the uniform distribution"
+assert (softmax(some, 20.0).argmax(1) == some.argmax(1)).all(), "the order never changes"
+
+# %% [markdown]
+# ## Round 2. What a soft label says and a hard label does not
+#
+# Here are the test digits whose second choice is strongest. Above each: the label, then the second choice of the teacher and its
+# share at $T = 4$. Does the picture tell you why?
+
+# %%
+soft = softmax(teacher_logits.test, 4.0)
+right = teacher_logits.test.argmax(1) == data.y_test
+telling = np.argsort(-np.where(right, np.sort(soft)[:, -2], 0))[:10]
+runner_up = np.argsort(soft)[:, -2]
+captions = [f"{data.y_test[i]}, or {runner_up[i]}?\n{soft[i, runner_up[i]]:.0%}" for i in telling]
+plots.digits(
+    data.x_test[telling], captions,
+    "Ten digits that the teacher reads right, with its second choice: " + "; ".join(c.replace("\n", " ") for c in captions))  # fmt: skip
+
+# %% [markdown]
+# A hard label treats all wrong classes alike. A soft label ranks them, for *this* image. Average over all images of a class, and
+# you see which classes resemble each other.
+#
+# **Predict first.** Write down the three pairs of digits that you expect to be most alike. Is "4 looks like 9" as strong as
+# "9 looks like 4"?
+
+# %%
+similarity = np.stack([soft[data.y_test == d].mean(0) for d in range(10)])  # row: the label, column: the share the teacher gives
+np.fill_diagonal(similarity, np.nan)
+order = np.argsort(-np.nan_to_num(similarity), axis=None)[:6]
+pairs = [f"{a} -> {b} {similarity[a, b]:.1%}" for a, b in zip(*np.unravel_index(order, (10, 10)), strict=True)]
+print("strongest:", ", ".join(pairs))
+
+# %%
+plots.matrix(
+    100 * similarity, range(10), f"Mean share at T=4 of each wrong class, by label, in percent; the strongest are {', '.join(pairs[:3])}.",
+    xlabel="class that gets a share", ylabel="label of the image", decimals=1)  # fmt: skip
+
+# %% [markdown]
+# Is this knowledge, or noise? Test it on somebody who never met this teacher. The small student below learned from hard labels
+# alone. If the teacher's similarities are real, the student's *mistakes* should fall on the same pairs.
+
+# %%
+from scipy.stats import spearmanr
+
+answers = student_logits.test.argmax(1)
+mistakes = np.array([[np.sum((data.y_test == a) & (answers == b)) for b in range(10)] for a in range(10)])
+off = ~np.eye(10, dtype=bool)
+rank = spearmanr(similarity[off], mistakes[off])
+print(f"rank correlation of the teacher's similarity with the student's {mistakes[off].sum()} mistakes, 90 pairs: {rank.statistic:.2f}")
+assert rank.statistic > 0.2 and rank.pvalue < 0.01, "the teacher's second choices should point at the mistakes of others"
+
+# %% [markdown]
+# ### The principle of distillation, in code
+#
+# **Knowledge distillation** trains a student to give the teacher's soft labels. Nothing else is new: the targets are the
+# teacher's probabilities at temperature $T$, and the loss divides the student's logits by the same $T$. It is a loss on a data set
+# that carries the teacher's answers. `compile` and `fit` stay as they are.
+
+# %%
+from kdcourse import runtime
+
+runtime.set_seed(0)  # also starts TensorFlow, without its start-up messages
+import keras
+
+T = 4.0
+student = models.student_mlp(hidden=32)
+
+
+def my_loss(soft_labels, logits):
+    return T**2 * keras.losses.categorical_crossentropy(soft_labels, logits / T, from_logits=True)
+
+
+student.compile(optimizer=keras.optimizers.Adam(5e-3), loss=my_loss)
+history = student.fit(data.x_train, softmax(teacher_logits.train, T), epochs=5, batch_size=64, verbose=0)
+print(f"loss {history.history['loss'][0]:.1f} -> {history.history['loss'][-1]:.1f}")
+
+# %%
+z, p = student_logits.test[:100], softmax(teacher_logits.test[:100], T).astype("float32")
+assert np.allclose(my_loss(p, z), distillation.soft_cross_entropy(T)(p, z), rtol=1e-5), "from here on the package's loss serves"
+assert history.history["loss"][-1] < history.history["loss"][0], "the student should come closer to its teacher"
+
+# %% [markdown]
+# ## Round 3. Soft labels from elsewhere
+#
+# A teacher network is one source of soft labels. There are others.
+#
+# **Label smoothing** takes a little from the right class and gives it to all others, equally: $(1-\varepsilon)\,y + \varepsilon/10$.
+# The label is soft now, but it says the same about every 9 in the world.
+#
+# **An ensemble** averages the probabilities of several networks. Where they disagree, the average is soft. Five small students
+# with different starts are enough to see it:
+
+# %%
+members = [distillation.train(models.student_mlp, data.x_train, one_hot(data.y_train, 10), seed=s, updates=300) for s in range(5)]
+member_p = np.stack([softmax(distillation.logits(m, data.x_test)) for m in members])
+ensemble = member_p.mean(0)
+wrong = ensemble.argmax(1) != data.y_test
+print(f"entropy, one member: {entropy(member_p.reshape(-1, 10)).mean():.2f}, ensemble: {entropy(ensemble).mean():.2f} nats")
+print(f"entropy of the ensemble where it is right: {entropy(ensemble)[~wrong].mean():.2f}, where it is wrong: {entropy(ensemble)[wrong].mean():.2f}")
+assert entropy(ensemble).mean() > entropy(member_p.reshape(-1, 10)).mean(), "averaging can only add entropy"
+
+# %% [markdown]
+# **People** disagree too. Ask fifty people what an image shows, and their votes are a soft label; Peterson et al. (2019) did this
+# for CIFAR-10. Be one of the fifty: how would you share 100% among the classes for each of these digits?
+
+# %%
+hardest = np.argsort(-entropy(soft))[:8]
+plots.digits(data.x_test[hardest], ["?"] * 8, "Eight digits that are hard to read; the next cell tells the labels and the teacher's shares.", columns=8)
+
+# %%
+for i in hardest:
+    first = np.argsort(-soft[i])[:3]
+    print(f"label {data.y_test[i]}, the teacher at T=4: " + ", ".join(f"{c} {soft[i, c]:.0%}" for c in first))
+
+# %% [markdown]
+# ### A teacher that is always sure teaches nothing new
+#
+# Our teacher has seen the 3,000 training digits many times. How much do its soft labels differ from the hard ones *on these
+# images*? We measure it with the Kullback-Leibler divergence: the extra nats that the hard label costs if the soft label is true,
+# here simply $-\log p_\text{label}$.
+
+# %%
+hard = one_hot(data.y_train, 10)
+for t in (1.0, 2.0, 4.0):
+    p = softmax(teacher_logits.train, t)
+    print(f"T={t:g}: mean share of the label {p[np.arange(3000), data.y_train].mean():.3f}, KL(hard || soft) {kl_divergence(hard, p).mean():.4f} nats")
+sure = softmax(100 * teacher_logits.train)
+assert np.allclose(sure, hard, atol=1e-3), "a teacher with logits 100 times larger is 100% sure: its soft labels are the hard labels"
+
+# %% [markdown]
+# At $T = 1$ the soft labels of *this* teacher on *its own* training images are hard labels in all but name. A temperature makes the
+# small logits visible again. Whether that helps a student is a question for an experiment, and Round 5 asks it.
+
+# %% [markdown]
+# ### Is the teacher's confidence true?
+#
+# If the teacher says 80%, it should be right in 80% of such cases. Then it is **calibrated**. The **expected calibration error**
+# (ECE) is the mean gap between confidence and accuracy. One temperature, fitted on the validation split, often repairs it
+# (Guo et al. 2017). We look at the teacher and at our small student.
+
+# %%
+panels = {}
+for name, z in (("teacher", teacher_logits), ("student", student_logits)):
+    t = measure.fit_temperature(z.validation, data.y_validation)
+    before, after = (measure.expected_calibration_error(softmax(z.test, u), data.y_test) for u in (1.0, t))
+    panels |= {f"{name}, T = 1": softmax(z.test), f"{name}, T = {t:.2f}": softmax(z.test, t)}
+    print(f"{name}: fitted T {t:.2f}, ECE on the test split {before:.2%} -> {after:.2%}")
+assert after < before, "the student is too sure of itself; one temperature should mend most of it"
+
+# %%
+plots.reliability(panels, data.y_test, "Reliability diagrams: the student's dots lie below the diagonal at T=1 and move towards it with the fitted temperature.")
+
+# %% [markdown]
+# **What to notice.** The same knob serves two purposes. To *calibrate*, you look for the one temperature at which confidence is
+# true. To *distil*, you choose a temperature at which the student learns most. They need not be equal.
+
+# %% [markdown]
+# ## Round 4. Why $T^2$?
+#
+# You have seen the factor $T^2$ in the loss. Where does it come from? The gradient of the cross-entropy with respect to the
+# student's logits $z$, when the teacher has logits $v$, is
+#
+# $$ \frac{\partial L}{\partial z_i} = \frac{1}{T}\left(\mathrm{softmax}(z/T)_i - \mathrm{softmax}(v/T)_i\right) $$
+#
+# **Predict first.** Go from $T = 1$ to $T = 20$. Does the gradient shrink by about 20, or by about 400?
+
+# %%
+z = student_logits.test - student_logits.test.mean(1, keepdims=True)  # logits with mean zero: the softmax does not change
+v = teacher_logits.test - teacher_logits.test.mean(1, keepdims=True)
+print("   T   mean |gradient|   times T^2   distance of T^2 x gradient from (z - v) / 10")
+for t in (1, 2, 4, 10, 20, 100, 1000):
+    gradient = (softmax(z, t) - softmax(v, t)) / t
+    distance = np.linalg.norm(t**2 * gradient - (z - v) / 10) / np.linalg.norm((z - v) / 10)
+    print(f"{t:4d}   {np.abs(gradient).mean():.2e}          {t**2 * np.abs(gradient).mean():.3f}       {distance:.3f}")
+
+# %% [markdown]
+# For large $T$ we may write $e^{x} \approx 1 + x$. With logits of mean zero the gradient becomes
+#
+# $$ \frac{\partial L}{\partial z_i} \approx \frac{1}{T}\left(\frac{1 + z_i/T}{N} - \frac{1 + v_i/T}{N}\right) = \frac{z_i - v_i}{N T^2} $$
+#
+# So it falls with $T^2$, and at high temperature distillation is simply matching the logits. The factor $T^2$ undoes the fall. Without
+# it, a change of $T$ would also change the learning rate, and the weight of this loss beside any other.
+
+# %%
+t = 1000.0
+assert np.allclose(t**2 * (softmax(z, t) - softmax(v, t)) / t, (z - v) / 10, atol=0.02), "the limit (z - v) / (N T^2)"
+
+# %% [markdown]
+# ## Round 5. Does the student gain? Three experiments
+#
+# Rules of this course: the same student, the same number of updates in every arm, at least 5 seeds, a 95% interval, a verdict. The
+# settings were chosen on the *validation* split: three learning rates, two strengths of smoothing, several temperatures. That search is an
+# experiment too, so that you can repeat it.
+
+
+# %% tags=["experiment-setup"]
+def student_trained_on(images, targets, seed, temperature=1.0, learning_rate=5e-3, jitter=0):
+    """The same student and the same 1,500 updates, whatever the labels and however many the images."""
+    return distillation.train(models.student_mlp, images, targets, seed=seed, updates=1500, temperature=temperature,
+                              learning_rate=learning_rate, jitter=jitter)  # fmt: skip
+
+
+def draw_few(seed):
+    """Ten labelled digits of each class; the other 2,900 keep their image and lose their label."""
+    rng = np.random.default_rng(seed)
+    return np.concatenate([rng.choice(np.flatnonzero(data.y_train == c), 10, replace=False) for c in range(10)])
+
+
+def taught_by_few(few, seed):
+    """A teacher that learned from the few labels only: its logits for all 3,000 images."""
+    teacher = distillation.train(models.teacher_cnn, data.x_train[few], one_hot(data.y_train[few], 10), seed=seed, updates=300, jitter=2)
+    return distillation.logits(teacher, data.x_train)
+
+
+def best_bias(digit, logits, labels):
+    """The number that, added to one class's logit, gives the best accuracy."""
+    return max(np.arange(0, 20, 0.25), key=lambda bias: measure.accuracy(logits + bias * one_hot([digit], 10), labels))
+
+
+# %% tags=["experiment"]
+@evidence.experiment(metric="accuracy on the validation split", compare=[
+    ("100 labels: few-label teacher, T=4", "100 labels: few-label teacher, T=1"), ("all labels: soft, T=8", "all labels: soft, T=2")])
+def choices(seed):
+    few, x, y = draw_few(seed), data.x_train, data.y_train
+    its_logits = taught_by_few(few, seed)
+
+    def score(images, targets, **settings):
+        student = student_trained_on(images, targets, seed, **settings)
+        return measure.accuracy(distillation.logits(student, data.x_validation), data.y_validation)
+
+    arms = {}
+    for name, rows in (("100 labels", few), ("all labels", np.arange(3000))):
+        for rate in (2e-3, 5e-3, 1e-2):
+            arms[f"{name}: hard, learning rate {rate}"] = score(x[rows], one_hot(y[rows], 10), learning_rate=rate)
+        for epsilon in (0.1, 0.2):
+            arms[f"{name}: smoothed {epsilon}"] = score(x[rows], smooth(y[rows], 10, epsilon))
+    for t in (1.0, 2.0, 4.0):
+        arms[f"100 labels: few-label teacher, T={t:g}"] = score(x, soft_targets(its_logits, t), temperature=t)
+    for t in (1.0, 2.0, 4.0, 8.0):
+        arms[f"all labels: soft, T={t:g}"] = score(x, soft_targets(teacher_logits.train, t), temperature=t)
+    return arms
+
+
+# %% tags=["experiment"]
+@evidence.experiment(metric="accuracy on the test split", compare=[
+    ("hard, jittered", "hard"), ("smoothed", "hard"), ("few-label teacher, 100 images", "hard"),
+    ("full teacher, 100 images", "hard"), ("few-label teacher", "few-label teacher, 100 images"),
+    ("few-label teacher", "its answers as hard labels"), ("full teacher", "few-label teacher")])  # fmt: skip
+def few_labels(seed):
+    few, x, y = draw_few(seed), data.x_train, data.y_train
+    its_logits = taught_by_few(few, seed)
+
+    def score(images, targets, **settings):
+        return measure.accuracy(distillation.logits(student_trained_on(images, targets, seed, **settings), data.x_test), data.y_test)
+
+    return {
+        "hard": score(x[few], one_hot(y[few], 10)),
+        "hard, jittered": score(x[few], one_hot(y[few], 10), jitter=2),
+        "smoothed": score(x[few], smooth(y[few], 10, 0.1)),
+        "few-label teacher, 100 images": score(x[few], soft_targets(its_logits[few], 1.0)),
+        "full teacher, 100 images": score(x[few], soft_targets(teacher_logits.train[few], 1.0)),
+        "its answers as hard labels": score(x, one_hot(its_logits.argmax(1), 10)),
+        "few-label teacher": score(x, soft_targets(its_logits, 1.0)),
+        "full teacher": score(x, soft_targets(teacher_logits.train, 1.0)),
+    }
+
+
+# %% tags=["experiment"]
+@evidence.experiment(metric="accuracy on the test split", compare=[
+    ("soft", "hard"), ("smoothed", "hard"), ("hard, jittered", "hard"), ("hard, jittered", "soft")])
+def all_labels(seed):
+    x, y = data.x_train, data.y_train
+
+    def score(targets, **settings):
+        return measure.accuracy(distillation.logits(student_trained_on(x, targets, seed, **settings), data.x_test), data.y_test)
+
+    return {
+        "hard": score(one_hot(y, 10)),
+        "smoothed": score(smooth(y, 10, 0.1)),
+        "soft": score(soft_targets(teacher_logits.train, 2.0), temperature=2.0),
+        "hard, jittered": score(one_hot(y, 10), jitter=2),
+    }
+
+
+# %% tags=["experiment"]
+@evidence.experiment(metric="accuracy on the validation split, after the bias", compare=[("T=8", "T=1"), ("T=20", "T=8")])
+def choice_for_the_omitted_digit(seed):
+    keep = data.y_train != 3
+    arms = {}
+    for t in (1.0, 2.0, 4.0, 8.0, 20.0):
+        student = student_trained_on(data.x_train[keep], soft_targets(teacher_logits.train[keep], t), seed, temperature=t)
+        z = distillation.logits(student, data.x_validation)
+        arms[f"T={t:g}"] = measure.accuracy(z + best_bias(3, z, data.y_validation) * one_hot([3], 10), data.y_validation)
+    return arms
+
+
+# %% tags=["experiment"]
+@evidence.experiment(metric="share of the test split's 3s, or of all its digits, read right", compare=[
+    ("3s: soft, bias", "3s: soft"), ("3s: soft, bias", "3s: hard, bias"), ("all: soft, bias", "all: soft"),
+    ("all: soft, bias", "all: hard, bias")])  # fmt: skip
+def omitted_digit(seed):
+    keep = data.y_train != 3
+    targets = {"hard": (one_hot(data.y_train, 10), 1.0), "soft": (soft_targets(teacher_logits.train, 8.0), 8.0)}
+    arms = {}
+    for name, (labels, t) in targets.items():
+        student = student_trained_on(data.x_train[keep], labels[keep], seed, temperature=t)
+        bias = best_bias(3, distillation.logits(student, data.x_validation), data.y_validation)  # never on the test split
+        z = distillation.logits(student, data.x_test)
+        for then, moved in (("", z), (", bias", z + bias * one_hot([3], 10))):
+            arms[f"3s: {name}{then}"] = measure.recall(moved, data.y_test, 3)
+            arms[f"all: {name}{then}"] = measure.accuracy(moved, data.y_test)
+    return arms
