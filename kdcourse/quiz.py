@@ -83,8 +83,8 @@ def validate(questions: list[dict], where: str = "questions") -> None:
     """Refuse a question bank that could not teach.
 
     Raises:
-        ValueError: no list, a question without text or of an unknown type, an answer without feedback, not exactly one correct
-            answer in a multiple choice, no correct answer elsewhere, or no feedback for any other number or word that a reader types.
+        ValueError: no list, a question without text or of an unknown type, a formula in dollars, an answer without feedback, not
+            exactly one correct answer in a multiple choice, no correct answer elsewhere, or no feedback for whatever else is typed.
     """
     if not isinstance(questions, list) or not questions:
         raise ValueError(f"{where} must be a list with at least one question, got {questions!r}")
@@ -92,6 +92,8 @@ def validate(questions: list[dict], where: str = "questions") -> None:
         this, kind, answers = f"{where}, question {number}", question.get("type"), question.get("answers") or []
         if not question.get("question"):
             raise ValueError(f"{this}: question must be a text, got {question.get('question')!r}")
+        if "$" in json.dumps(question):
+            raise ValueError(f"{this}: texts must have no $, JupyterLab draws no formulas in a quiz; write T² or T → ∞")
         if kind not in KINDS:
             raise ValueError(f"{this}: type must be one of {', '.join(KINDS)}, got {kind!r}")
         for answer in answers:
@@ -141,6 +143,9 @@ def _display(questions: list[dict], name: str) -> None:
     finally:
         random.setstate(state)
     for output in quiz.outputs:
-        page = output.data.get("text/html", "")  # jupyterquiz 2.9 leaves its <div> open: in a static page the rest would land inside
-        closed = {"text/html": page + "</div>" * (page.count("<div") - page.count("</div>"))} if page else {}
-        display(output.data | closed, raw=True)
+        data = dict(output.data)
+        if "text/html" in data:  # jupyterquiz 2.9 leaves its <div> open: in a static page whatever follows would land inside
+            data["text/html"] += "</div>" * (data["text/html"].count("<div") - data["text/html"].count("</div>"))
+        if "application/javascript" in data:  # JupyterLab's MathJax makes it throw, older ones make it load a script from a CDN: hide both
+            data["application/javascript"] = f"(function (MathJax) {{\n{data['application/javascript']}\n}})();"
+        display(data, raw=True)

@@ -384,6 +384,7 @@ def test_good_questions_pass():
     ("questions", "message"),
     [
         ([], "must be a list with at least one question"),
+        ([GOOD | {"question": "What does $T$ do?"}], r"question 1: texts must have no \$"),
         ([GOOD | {"question": ""}], "question 1: question must be a text"),
         ([GOOD, GOOD | {"type": "essay"}], "question 2: type must be one of multiple_choice, many_choice, numeric, string, got"),
         ([GOOD | {"answers": [GOOD["answers"][0], {"answer": "no"}]}], "every answer must have feedback, got none for 'no'"),
