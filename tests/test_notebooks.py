@@ -8,6 +8,7 @@ import copy
 import json
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -151,7 +152,7 @@ def shows_its_records(nb, path):
 def has_exercises_with_checks(nb, path):
     starts = [i for i, heading in headings(nb) if heading.lower().startswith("exercise ") or heading.lower().startswith("exercise:")]
     found = [] if len(starts) in (2, 3) else [f"2 or 3 exercises, found {len(starts)}"]
-    for start, end in zip(starts, [*starts[1:], len(nb.cells)], strict=True):
+    for start, end in pairwise([*starts, len(nb.cells)]):
         order = [tag for cell in nb.cells[start:end] for tag in tags(cell) if tag in ("solution", "check")]
         if order[:1] != ["solution"] or "check" not in order:
             found.append(f"an exercise needs a solution cell and then a check cell: {first_line(nb.cells[start])}")
@@ -299,6 +300,7 @@ BAD = [
     (shows_its_records, swap('records.load("toy")', 'records.load("other")')),
     (shows_its_records, swap("@evidence.experiment", "@something")),
     (has_exercises_with_checks, swap("Exercise 2", "Section")),
+    (has_exercises_with_checks, swap("Exercise ", "Section ")),
     (has_exercises_with_checks, lambda nb: [cell.metadata.update(tags=[]) for cell in code(nb) if "check" in tags(cell)]),
     (has_exercises_with_checks, lambda nb: [cell.metadata.update(tags=[]) for cell in code(nb) if "solution" in tags(cell)]),
     (has_a_quiz, swap("quiz.show", "quiz.load")),
