@@ -7,8 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.13 python3.11; do \
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=600
 JOBS ?= 2
 ARGS ?=
-# the tests use the full MNIST where it is; learners need not have it
-export TF_CPP_MIN_LOG_LEVEL ?= 3
+SEEDS ?= 0 1 2 3 4
 
 .DEFAULT_GOAL := help
 .PHONY: help lab doctor test test-fast lint unit test-notebooks notebooks notebooks-check experiment experiments teachers lock benchmarks clean
@@ -46,12 +45,13 @@ test-notebooks: $(VENV)/ready ## run all notebooks, learner's and solved, two at
 	$(PY) -m pytest -n $(JOBS) --dist loadscope $(NBVAL) notebooks
 
 notebooks: $(VENV)/ready ## build and execute the notebooks from lessons/ (ARGS=01_soft_labels for one)
-	$(PY) tools/build_notebooks.py $(ARGS)
+	$(PY) tools/links.py
+	$(PY) tools/build_notebooks.py -j $(JOBS) $(ARGS)
 
 notebooks-check: $(VENV)/ready ## fail when a notebook does not come from its lesson
 	$(PY) tools/build_notebooks.py --check
 
-experiment: $(VENV)/ready ## run an experiment: NAME=... SEEDS="0 1 2 3 4", RECORD=1 writes its record
+experiment: $(VENV)/ready ## run an experiment: NAME=... SEEDS="5 6 7 8 9", RECORD=1 writes its record
 	$(PY) tools/experiment.py "$(NAME)" --seeds "$(SEEDS)" $(if $(RECORD),--record)
 
 experiments: $(VENV)/ready ## list the experiments and whether their records are current

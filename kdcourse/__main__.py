@@ -1,47 +1,10 @@
-"""``python -m kdcourse doctor``: what this machine has, and what is missing with the command that gets it."""
+"""The command line: ``python -m kdcourse doctor``."""
 
-import importlib.metadata
-import re
 import sys
 
-from . import datasets, records, runtime
-from .files import data_path
+from . import doctor
 
 USAGE = "usage: python -m kdcourse doctor"
-ENOUGH_MEMORY_GB = 1.5
-
-
-def report() -> tuple[list[str], list[str]]:
-    """Return (lines about the machine, one line for each thing that is missing with the command that gets it)."""
-    lines, missing = [], []
-    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
-        missing.append(f"Python 3.11, 3.12 or 3.13 is needed, this is {sys.version.split()[0]}: make a new environment with one of them")
-    for name, version in runtime.versions().items():
-        lines.append(f"{name:30} {version or 'missing'}")
-        if version is None and name != "jupyterlab":  # Colab and VS Code bring their own
-            missing.append(f"{name} is not installed: pip install {_requirement(name)}")
-    total, free = runtime.memory_gb()
-    lines += [f"{'cores':30} {runtime.cores()}", f"{'memory':30} {total:.1f} GB, {free:.1f} GB free"]
-    if free < ENOUGH_MEMORY_GB:
-        missing.append(f"a chapter needs up to {ENOUGH_MEMORY_GB} GB of free memory, {free:.1f} GB are free: shut down other notebooks")
-    for name, entry in datasets.registry().items():
-        place = datasets.where(name)
-        lines.append(f"{'data ' + name:30} {place or 'not here yet'}: {entry['title']}")
-        if place is None:
-            missing.append(f"{name} (optional) is not here yet: python -c \"from kdcourse import datasets; datasets.load('{name}')\"")
-    lines.append(f"{'teachers':30} {', '.join(sorted(p.stem for p in data_path('teachers').glob('*.json')))}")
-    lines.append(f"{'recorded experiments':30} {len(records.names())}")
-    return lines, missing
-
-
-def _requirement(name: str) -> str:
-    """Return `name` with the version range that the installed kdcourse asks for."""
-    try:
-        needed = importlib.metadata.requires("kdcourse") or []
-    except importlib.metadata.PackageNotFoundError:
-        needed = []
-    found = next((r for r in needed if re.split(r"[<>=!~; \[]", r)[0] == name), name)
-    return f"'{found.split(';')[0].strip()}'"
 
 
 def main(arguments: list[str]) -> int:
@@ -49,9 +12,7 @@ def main(arguments: list[str]) -> int:
     if arguments != ["doctor"]:
         print(USAGE, file=sys.stderr)
         return 2
-    lines, missing = report()
-    print("\n".join(lines))
-    print("\nmissing:\n  " + "\n  ".join(missing) if missing else "\nnothing is missing")
+    doctor.examine()
     return 0
 
 

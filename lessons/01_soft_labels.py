@@ -110,10 +110,8 @@ temperatures = np.geomspace(0.05, 200, 60)
 curve = {name: [my_entropy(softmax(z.test, t)).mean() for t in temperatures] for name, z in
          (("teacher", teacher_logits), ("student", student_logits))}  # fmt: skip
 assert np.allclose(my_entropy(softmax(teacher_logits.test)), entropy(softmax(teacher_logits.test)))
-
-# %%
 plots.lines(
-    temperatures, curve, "Mean entropy of the soft labels over temperature: near 0 at the left, log 10 at the right, one smooth rise between.",
+    temperatures, curve, "Mean entropy of the soft labels over temperature: near 0 at the left, one smooth rise, log 10 at the right.",
     xlabel="temperature T", ylabel="mean entropy (nats)", log_x=True, mark_x=1.0)  # fmt: skip
 
 # %% [markdown]
@@ -155,8 +153,6 @@ np.fill_diagonal(similarity, np.nan)
 order = np.argsort(-np.nan_to_num(similarity), axis=None)[:6]
 pairs = [f"{a} -> {b} {similarity[a, b]:.1%}" for a, b in zip(*np.unravel_index(order, (10, 10)), strict=True)]
 print("strongest:", ", ".join(pairs))
-
-# %%
 plots.matrix(
     100 * similarity, range(10), f"Mean share at T=4 of each wrong class, by label, in percent; the strongest are {', '.join(pairs[:3])}.",
     xlabel="class that gets a share", ylabel="label of the image", decimals=1)  # fmt: skip
@@ -199,8 +195,6 @@ def my_loss(soft_labels, logits):
 student.compile(optimizer=keras.optimizers.Adam(5e-3), loss=my_loss)
 history = student.fit(data.x_train, softmax(teacher_logits.train, T), epochs=5, batch_size=64, verbose=0)
 print(f"loss {history.history['loss'][0]:.1f} -> {history.history['loss'][-1]:.1f}")
-
-# %%
 z, p = student_logits.test[:100], softmax(teacher_logits.test[:100], T).astype("float32")
 assert np.allclose(my_loss(p, z), distillation.soft_cross_entropy(T)(p, z), rtol=1e-5), "from here on the package's loss serves"
 assert history.history["loss"][-1] < history.history["loss"][0], "the student should come closer to its teacher"
@@ -222,7 +216,7 @@ member_p = np.stack([softmax(distillation.logits(m, data.x_test)) for m in membe
 ensemble = member_p.mean(0)
 wrong = ensemble.argmax(1) != data.y_test
 print(f"entropy, one member: {entropy(member_p.reshape(-1, 10)).mean():.2f}, ensemble: {entropy(ensemble).mean():.2f} nats")
-print(f"entropy of the ensemble where it is right: {entropy(ensemble)[~wrong].mean():.2f}, where it is wrong: {entropy(ensemble)[wrong].mean():.2f}")
+print(f"ensemble where it is right: {entropy(ensemble)[~wrong].mean():.2f} nats, where it is wrong: {entropy(ensemble)[wrong].mean():.2f}")
 assert entropy(ensemble).mean() > entropy(member_p.reshape(-1, 10)).mean(), "averaging can only add entropy"
 
 # %% [markdown]
@@ -231,7 +225,7 @@ assert entropy(ensemble).mean() > entropy(member_p.reshape(-1, 10)).mean(), "ave
 
 # %%
 hardest = np.argsort(-entropy(soft))[:8]
-plots.digits(data.x_test[hardest], ["?"] * 8, "Eight digits that are hard to read; the next cell tells the labels and the teacher's shares.", columns=8)
+plots.digits(data.x_test[hardest], ["?"] * 8, "Eight digits that are hard to read; the next cell tells their labels.", columns=8)
 
 # %%
 for i in hardest:
@@ -249,15 +243,15 @@ for i in hardest:
 hard = one_hot(data.y_train, 10)
 for t in (1.0, 2.0, 4.0):
     p = softmax(teacher_logits.train, t)
-    print(f"T={t:g}: mean share of the label {p[np.arange(3000), data.y_train].mean():.3f}, KL(hard || soft) {kl_divergence(hard, p).mean():.4f} nats")
+    share, gap = p[np.arange(3000), data.y_train].mean(), kl_divergence(hard, p).mean()
+    print(f"T={t:g}: mean share of the label {share:.3f}, KL(hard || soft) {gap:.4f} nats")
 sure = softmax(100 * teacher_logits.train)
 assert np.allclose(sure, hard, atol=1e-3), "a teacher with logits 100 times larger is 100% sure: its soft labels are the hard labels"
 
 # %% [markdown]
 # At $T = 1$ the soft labels of *this* teacher on *its own* training images are hard labels in all but name. A temperature makes the
 # small logits visible again. Whether that helps a student is a question for an experiment, and Round 5 asks it.
-
-# %% [markdown]
+#
 # ### Is the teacher's confidence true?
 #
 # If the teacher says 80%, it should be right in 80% of such cases. Then it is **calibrated**. The **expected calibration error**
@@ -272,9 +266,9 @@ for name, z in (("teacher", teacher_logits), ("student", student_logits)):
     panels |= {f"{name}, T = 1": softmax(z.test), f"{name}, T = {t:.2f}": softmax(z.test, t)}
     print(f"{name}: fitted T {t:.2f}, ECE on the test split {before:.2%} -> {after:.2%}")
 assert after < before, "the student is too sure of itself; one temperature should mend most of it"
-
-# %%
-plots.reliability(panels, data.y_test, "Reliability diagrams: the student's dots lie below the diagonal at T=1 and move towards it with the fitted temperature.")
+plots.reliability(
+    panels, data.y_test,
+    "Reliability diagrams: the student's dots lie below the diagonal at T=1 and move towards it with the fitted temperature.")  # fmt: skip
 
 # %% [markdown]
 # **What to notice.** The same knob serves two purposes. To *calibrate*, you look for the one temperature at which confidence is
@@ -298,6 +292,7 @@ for t in (1, 2, 4, 10, 20, 100, 1000):
     gradient = (softmax(z, t) - softmax(v, t)) / t
     distance = np.linalg.norm(t**2 * gradient - (z - v) / 10) / np.linalg.norm((z - v) / 10)
     print(f"{t:4d}   {np.abs(gradient).mean():.2e}          {t**2 * np.abs(gradient).mean():.3f}       {distance:.3f}")
+assert np.allclose(t**2 * gradient, (z - v) / 10, atol=0.05), "at T = 1000 the gradient is (z - v) / (N T^2)"
 
 # %% [markdown]
 # For large $T$ we may write $e^{x} \approx 1 + x$. With logits of mean zero the gradient becomes
@@ -306,10 +301,6 @@ for t in (1, 2, 4, 10, 20, 100, 1000):
 #
 # So it falls with $T^2$, and at high temperature distillation is simply matching the logits. The factor $T^2$ undoes the fall. Without
 # it, a change of $T$ would also change the learning rate, and the weight of this loss beside any other.
-
-# %%
-t = 1000.0
-assert np.allclose(t**2 * (softmax(z, t) - softmax(v, t)) / t, (z - v) / 10, atol=0.02), "the limit (z - v) / (N T^2)"
 
 # %% [markdown]
 # ## Round 5. Does the student gain? Three experiments
@@ -367,6 +358,22 @@ def choices(seed):
     return arms
 
 
+# %%
+print(evidence.table(records.load("choices")))
+
+# %% [markdown]
+# From here on: learning rate 0.005, smoothing 0.1, $T = 1$ for the teacher that is unsure, $T = 2$ for the one that is sure. Where the
+# differences are smaller than their intervals, any choice would have done; hard labels got the same care as soft ones.
+#
+# ### 100 labels, 3,000 images
+#
+# Ten digits of each class keep their label. A teacher that learned from these 100 can answer on all 3,000 images. So can the
+# shipped teacher, which knew all labels.
+#
+# **Predict first.** Rank these students: (a) hard labels on the 100 images; (b) soft labels of the few-label teacher *on the same 100
+# images*; (c) its soft labels on 3,000 images; (d) only its first choices on 3,000 images. Where is the largest step?
+
+
 # %% tags=["experiment"]
 @evidence.experiment(metric="accuracy on the test split", compare=[
     ("hard, jittered", "hard"), ("smoothed", "hard"), ("few-label teacher, 100 images", "hard"),
@@ -391,6 +398,36 @@ def few_labels(seed):
     }
 
 
+# %%
+record = records.load("few_labels")
+print(evidence.table(record))
+assert evidence.verdict_of(record, "few-label teacher", "few-label teacher, 100 images") == "WINS", "the unlabelled images"
+assert evidence.verdict_of(record, "full teacher", "few-label teacher") == "WINS", "the other 2,900 labels"
+assert evidence.verdict_of(record, "full teacher, 100 images", "hard") != "WINS", "soft labels on the same 100 images"
+plots.verdicts(record)
+
+# %% [markdown]
+# **Which gain is which?** Read the comparisons one by one.
+#
+# - *Soft labels alone*, on the same 100 images: no gain, from either teacher. The few-label teacher was unsure of its own training
+#   images, and its caution cost the student something, as smoothing did.
+# - *Unlabelled images*: the large step. The same teacher, asked about 2,900 more images, helps a lot.
+# - *Softness*: the teacher's first choices as hard labels teach about as well. The interval contains zero.
+# - *The teacher's own labels*: the full teacher adds a clear step on top. That is label information reaching the student through
+#   a second door, so never compare such a student with one that had 100 labels and call the difference "distillation".
+# - *Jitter*, the trick that both teachers used in training, is a gain without any teacher.
+#
+# One seed that is not in the record, run here and now. One seed is never a verdict; look whether it lands in the same place.
+
+# %% tags=["live"]
+print(evidence.table(evidence.run(few_labels, [20])))
+
+# %% [markdown]
+# ### All 3,000 labels
+#
+# **Predict first.** Every image has its label now. Will the soft labels of the shipped teacher still win?
+
+
 # %% tags=["experiment"]
 @evidence.experiment(metric="accuracy on the test split", compare=[
     ("soft", "hard"), ("smoothed", "hard"), ("hard, jittered", "hard"), ("hard, jittered", "soft")])
@@ -408,6 +445,28 @@ def all_labels(seed):
     }
 
 
+# %%
+record = records.load("all_labels")
+print(evidence.table(record))
+assert evidence.verdict_of(record, "soft", "hard") != "WINS", "no gain from soft labels here"
+assert evidence.verdict_of(record, "hard, jittered", "soft") == "WINS", "the simple rival"
+plots.verdicts(record)
+
+# %% [markdown]
+# **What to notice.** With all labels, this student gains nothing from this teacher. Remember Round 3: on these images the
+# teacher is almost always sure. The teacher's real advantage, jittered images, never reached the student; given to the student
+# directly, it wins without a teacher. Look for such a simple rival before you credit a method.
+
+# %% [markdown]
+# ### The omitted digit
+#
+# So do soft labels carry anything at all? Hinton, Vinyals and Dean (2015) asked it best. Take every 3 out of the student's images. It
+# never sees one. It sees only that the teacher finds some 8s and 5s a little "3-like".
+#
+# A student that never met a 3 will not dare to answer 3, so we add one number, a bias, to its logit of the 3. The original work tuned it
+# on the test set; we choose it, and the temperature, on the validation split.
+
+
 # %% tags=["experiment"]
 @evidence.experiment(metric="accuracy on the validation split, after the bias", compare=[("T=8", "T=1"), ("T=20", "T=8")])
 def choice_for_the_omitted_digit(seed):
@@ -418,6 +477,13 @@ def choice_for_the_omitted_digit(seed):
         z = distillation.logits(student, data.x_validation)
         arms[f"T={t:g}"] = measure.accuracy(z + best_bias(3, z, data.y_validation) * one_hot([3], 10), data.y_validation)
     return arms
+
+
+# %%
+print(evidence.table(records.load("choice_for_the_omitted_digit")))
+
+# %% [markdown]
+# **Predict first.** With the bias, how many of the 100 test 3s does a student on hard labels find? And one on soft labels, at $T = 8$?
 
 
 # %% tags=["experiment"]
@@ -436,3 +502,207 @@ def omitted_digit(seed):
             arms[f"3s: {name}{then}"] = measure.recall(moved, data.y_test, 3)
             arms[f"all: {name}{then}"] = measure.accuracy(moved, data.y_test)
     return arms
+
+
+# %%
+record = records.load("omitted_digit")
+print(evidence.table(record))
+assert evidence.verdict_of(record, "3s: soft, bias", "3s: hard, bias") == "WINS", "soft labels carry what a 3 looks like"
+assert evidence.verdict_of(record, "all: soft, bias", "all: hard, bias") == "WINS", "and the rest does not pay for it"
+plots.verdicts(record)
+
+# %% [markdown]
+# **What to notice.** Without the bias, nobody finds a 3. With it, the student on hard labels still finds almost none: it has no idea
+# what a 3 is. The student on soft labels has one, built only from small shares on *other* digits. This is the knowledge that
+# people call dark. Hinton's student, far wider than ours and with 60,000 images, found nearly all 3s; ours finds about half.
+
+# %% tags=["live"]
+print(evidence.table(evidence.run(omitted_digit, [20])))
+
+
+# %% [markdown]
+# ## What goes wrong
+#
+# Three mistakes that you will meet in public code. None of them raises an error. We make each on purpose.
+#
+# **1. Softmax twice.** The model ends in a softmax, and the loss applies one more. The second softmax sees numbers between 0 and 1,
+# so its largest possible answer for ten classes is $e/(e+9)$.
+
+# %%
+twice = softmax(softmax(student_logits.test))
+print(f"largest share, one softmax: {softmax(student_logits.test).max():.2f}, two: {twice.max():.2f}, the limit: {np.e / (np.e + 9):.2f}")
+
+
+def student_with_softmax():
+    plain = models.student_mlp()
+    return keras.Sequential([*plain.layers, keras.layers.Softmax()])
+
+
+pair = [distillation.train(build, data.x_train, soft_targets(teacher_logits.train, 2.0), seed=0, updates=600, temperature=2.0)
+        for build in (models.student_mlp, student_with_softmax)]  # fmt: skip
+loss = distillation.soft_cross_entropy(2.0)
+costs = [float(np.mean(loss(soft_targets(teacher_logits.test, 2.0), distillation.logits(m, data.x_test)))) for m in pair]
+print(f"loss on the test split, logits: {costs[0]:.2f}, softmax twice: {costs[1]:.2f}")
+assert twice.max() <= np.e / (np.e + 9) + 1e-9 and costs[1] > 2 * costs[0], "the second softmax cannot reach the targets"
+
+# %% [markdown]
+# Training runs, accuracy even looks acceptable, but the loss cannot fall: the student is never allowed to be sure. A loss
+# that stops high is the sign. All models in this course return logits.
+#
+# **2. Temperature on one side only.** The targets are softened with $T = 4$, the student's logits are not divided.
+
+# %%
+one_sided = distillation.train(models.student_mlp, data.x_train, soft_targets(teacher_logits.train, 4.0), seed=0, updates=600)
+both = distillation.train(models.student_mlp, data.x_train, soft_targets(teacher_logits.train, 4.0), seed=0, updates=600, temperature=4.0)
+gaps = []
+for name, model in (("both sides", both), ("one side", one_sided)):
+    z = distillation.logits(model, data.x_test)
+    gaps.append(measure.accuracy(z, data.y_test) - softmax(z).max(1).mean())
+    print(f"{name:10}  accuracy {measure.accuracy(z, data.y_test):.1%}  mean confidence {softmax(z).max(1).mean():.1%}")
+assert gaps[1] > 0.15 > abs(gaps[0]), "a student with the temperature on one side is far too modest"
+
+# %% [markdown]
+# The accuracy hides it. The student has learned to speak like a teacher at $T = 4$, and every threshold on its confidence is now wrong.
+#
+# **3. Logits shuffled against the images.** Somebody shuffles the images after the teacher's logits were cached.
+
+# %%
+shuffled = np.random.default_rng(0).permutation(len(data.x_train))
+lost = distillation.train(models.student_mlp, data.x_train[shuffled], soft_targets(teacher_logits.train, 1.0), seed=0, updates=600)
+print(f"accuracy of the student: {measure.accuracy(distillation.logits(lost, data.x_test), data.y_test):.1%}")
+print(f"the check, before training: teacher on these labels {measure.accuracy(teacher_logits.train, data.y_train[shuffled]):.1%}")
+assert measure.accuracy(teacher_logits.train, data.y_train[shuffled]) < 0.2, "the one-line check catches it without any training"
+
+# %% [markdown]
+# With labels mixed into the loss, the same bug is much harder to see: the student still learns from the labels, a little worse than
+# before. Compare the cached logits with the labels before you train, each time.
+#
+# ## Exercises
+#
+# ### Exercise 1: a temperature without logits
+#
+# A service gives you probabilities at $T = 1$ and no logits. Soften them all the same. (What does the softmax do to $\log p$?)
+
+
+# %% tags=["solution"]
+def soften(probabilities, temperature):
+    """Return what the softmax at `temperature` would have given, from `probabilities` at temperature 1, shape (examples, classes)."""
+    powers = probabilities ** (1 / temperature)
+    return powers / powers.sum(-1, keepdims=True)
+
+
+# %% tags=["check"]
+with quiz.check("a temperature without logits"):
+    at_1 = softmax(student_logits.test)
+    assert np.allclose(soften(at_1, 1.0), at_1), "temperature 1 changes nothing"
+    assert np.allclose(soften(at_1, 4.0).sum(-1), 1), "each row must sum to 1 again"
+    assert np.allclose(soften(at_1, 4.0), softmax(student_logits.test, 4.0), atol=1e-6), "compare with softmax(logits, 4)"
+
+# %% [markdown]
+# ### Exercise 2: how many classes does the teacher consider?
+#
+# Turn an entropy into a number of classes: 1 when the teacher is sure, 10 when all are equal, 2 when two share equally.
+
+
+# %% tags=["solution"]
+def effective_classes(probabilities):
+    """Return the effective number of classes of each row of `probabilities`, shape (examples,)."""
+    return np.exp(entropy(probabilities))
+
+
+# %% tags=["check"]
+with quiz.check("effective number of classes"):
+    assert np.allclose(effective_classes(np.full((1, 10), 0.1)), 10), "ten equal classes count as 10"
+    assert np.allclose(effective_classes(np.eye(10)), 1), "a hard label counts as 1"
+    assert np.allclose(effective_classes(np.array([[0.5, 0.5, 0, 0]])), 2), "two equal classes count as 2"
+
+# %% [markdown]
+# ### Exercise 3: a bias without any labels
+#
+# `best_bias` used the labels of the validation split. Suppose you have images only, but you know that one image in ten is a 3. Find the
+# bias that gives class `digit` the mean probability `share`.
+
+
+# %% tags=["solution"]
+def bias_for_share(logits, digit, share):
+    """Return the number which, added to the logit of `digit`, makes its mean probability equal to `share` (within 0.001)."""
+    low, high = -50.0, 50.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        moved = logits + middle * one_hot([digit], logits.shape[1])
+        low, high = (middle, high) if softmax(moved)[:, digit].mean() < share else (low, middle)
+    return (low + high) / 2
+
+
+# %% tags=["check"]
+with quiz.check("a bias without any labels"):
+    spoiled = student_logits.validation - 7.0 * one_hot([3], 10)
+    bias = bias_for_share(spoiled, 3, 0.1)
+    assert abs(softmax(spoiled + bias * one_hot([3], 10))[:, 3].mean() - 0.1) < 1e-3, "the mean probability of a 3 should be 10%"
+    assert abs(bias - 7) < 1, "we took 7 away, so about 7 must come back"
+
+# %% [markdown]
+# ## Quiz
+
+# %%
+quiz.show("01_soft_labels")
+
+# %% [markdown]
+# ## Interview corner
+#
+# > **What is the basic principle of knowledge distillation?**
+#
+# *In 30 seconds.* Train a small student to reproduce the output distribution of a large teacher, not only the labels. The teacher's
+# probabilities, softened by a temperature, rank the wrong classes for each input. The student minimizes the cross-entropy, or KL
+# divergence, to them at the same temperature, times $T^2$, often together with the usual loss on labels.
+#
+# *In 3 minutes.* Add three things. First, where the information is: in the ratios of the small probabilities, which $T = 1$ hides when the
+# teacher is sure. Second, that the teacher can label any image, so distillation also brings in unlabelled data; in our experiment that
+# was the largest part of the gain. Third, the limits: a teacher that is sure everywhere gives hard labels back; at high $T$ the loss
+# becomes logit matching; and a gain counts only against the same student with the same budget.
+#
+# *Follow-up.* What changes if teacher and student see different images, or if the teacher was trained with label smoothing? (Chapter 02.)
+#
+# *Common wrong answer.* "The student gets better because soft labels contain more information, always." With all labels, and a teacher
+# that is sure of its training images, our student did not gain.
+#
+# *See it hold:* the verdict tables of Round 5.
+
+# %% [markdown]
+# > **How are soft labels generated, and why is the loss multiplied by $T^2$?**
+#
+# *In 30 seconds.* Run the teacher once over the data, keep its logits, and apply a softmax at temperature $T$. The gradient of the soft
+# loss falls like $1/T^2$; the factor restores it, so that $T$ can change without changing the learning rate or the balance of two losses.
+#
+# *In 3 minutes.* Derive it: one $1/T$ comes from the chain rule, the other because the difference of the two softmaxes shrinks
+# with $1/T$. In the limit the gradient is $(z - v)/(N T^2)$ for logits of mean zero. Then name the other sources: smoothing (the same
+# for each image), ensembles (soft where members disagree), people (soft where the image is unclear).
+#
+# *Follow-up.* Must a service that returns probabilities only be distilled at $T = 1$? (Exercise 1.)
+#
+# *Common wrong answer.* "$T^2$ is a hyperparameter." Or: "the temperature makes the student more accurate." It makes small logits
+# visible; what that is worth is measured.
+#
+# *See it hold:* the table of gradients in Round 4.
+
+# %% [markdown]
+# ## Summary
+#
+# - A soft label is a softmax of logits at a temperature. The temperature changes what you see, never the order.
+# - It ranks the wrong classes, image by image. The same pairs are where other models err.
+# - Distillation is a loss on a data set that carries the teacher's answers; $T^2$ keeps its gradient in size.
+# - What a student gains has parts: unlabelled images, the teacher's own labels, the softness. Measure each alone.
+#
+# ## What's next
+#
+# Chapter 02 compares the types of distillation loss, mixes labels in with a weight $\alpha$, and repeats Hinton's experiment on the
+# full MNIST.
+#
+# ## References
+#
+# - Hinton, Vinyals, Dean 2015. [Distilling the Knowledge in a Neural Network](https://arxiv.org/abs/1503.02531): temperature, $T^2$,
+#   the omitted 3.
+# - Szegedy et al. 2016. [Rethinking the Inception Architecture](https://arxiv.org/abs/1512.00567), section 7: label smoothing.
+# - Guo et al. 2017. [On Calibration of Modern Neural Networks](https://arxiv.org/abs/1706.04599): ECE and temperature scaling.
+# - Peterson et al. 2019. [Human Uncertainty Makes Classification More Robust](https://arxiv.org/abs/1908.07086): CIFAR-10H.
+# - Müller, Kornblith, Hinton 2019. [When Does Label Smoothing Help?](https://arxiv.org/abs/1906.02629)

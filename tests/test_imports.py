@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
     "__main__": 6,
+    "doctor": 5,
     "widgets": 5,
     "quiz": 5,
     "plots": 4,

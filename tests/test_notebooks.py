@@ -7,7 +7,6 @@ import ast
 import copy
 import json
 import re
-import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
 
 import experiment  # noqa: E402
 import links  # noqa: E402

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from kdcourse import __main__ as command
-from kdcourse import files
+from kdcourse import doctor, files
 
 
 def python(code, **environment):
@@ -20,7 +20,8 @@ def test_tensorflow_starts_without_a_word():
 
 
 def test_a_failed_import_shows_the_real_error(tmp_path):
-    (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'the linker has something to say')\nraise ImportError('no such library')")
+    broken = "import os\nos.write(2, b'the linker has something to say')\nraise ImportError('no such library')"
+    (tmp_path / "tensorflow.py").write_text(broken)
     done = python("from kdcourse import runtime; runtime.quiet_start()", PYTHONPATH=str(tmp_path))
     assert done.returncode == 1 and "the linker has something to say" in done.stderr and "no such library" in done.stderr
 
@@ -41,10 +42,10 @@ def test_doctor_prints_versions_machine_and_data():
 
 def test_doctor_names_what_is_missing_with_the_command_that_gets_it(monkeypatch):
     versions = {"python": "3.12.0", "kdcourse": "0.1.0", "keras": None, "jupyterlab": None}
-    monkeypatch.setattr(command.runtime, "versions", lambda: versions)
-    monkeypatch.setattr(command.runtime, "memory_gb", lambda: (2.0, 0.7))
-    monkeypatch.setattr(command.datasets, "where", lambda name: None if name == "mnist" else "here")
-    missing = "\n".join(command.report()[1])
+    monkeypatch.setattr(doctor.runtime, "versions", lambda: versions)
+    monkeypatch.setattr(doctor.runtime, "memory_gb", lambda: (2.0, 0.7))
+    monkeypatch.setattr(doctor.datasets, "where", lambda name: None if name == "mnist" else "here")
+    missing = "\n".join(doctor.report()[1])
     assert "keras is not installed: pip install 'keras>=" in missing
     assert "0.7 GB are free: shut down other notebooks" in missing
     assert "datasets.load('mnist')" in missing and "jupyterlab" not in missing

@@ -13,7 +13,6 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
 
 import build_notebooks  # noqa: E402
 import experiment  # noqa: E402
@@ -430,3 +429,19 @@ def test_a_shown_quiz_is_whole_small_and_the_same_each_time():
 @pytest.mark.parametrize("name", quiz.names())
 def test_every_question_bank_teaches(name):
     assert quiz.load(name)
+
+
+def test_readme_is_moved_to_the_address_of_pyproject(tmp_path):
+    (tmp_path / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/new-home/distil"\n')
+    old = (
+        "[a](https://colab.research.google.com/github/old/name/blob/main/notebooks/x.ipynb) "
+        "[b](https://mybinder.org/v2/gh/old/name/main?labpath=notebooks%2Fx.ipynb) `git clone https://github.com/old/name`"
+    )
+    moved = links.readdressed(old, tmp_path)
+    assert links.colab_url("notebooks/x.ipynb", tmp_path) in moved and links.binder_url("notebooks/x.ipynb", tmp_path) in moved
+    assert "git clone https://github.com/new-home/distil`" in moved and "old" not in moved
+
+
+def test_readme_has_the_present_address():
+    text = (links.ROOT / "README.md").read_text(encoding="utf-8")
+    assert links.readdressed(text) == text

@@ -54,3 +54,18 @@ def wrong_links(text: str, root: Path = ROOT, paths: list[str] | None = None) ->
 
 def _owner_and_name(root: Path) -> str:
     return repository(root).removeprefix("https://github.com/")
+
+
+def readdressed(text: str, root: Path = ROOT) -> str:
+    """Return `text` with every link to Colab or Binder, and to the repository, moved to the present address."""
+    text = re.sub(r"(https://colab\.research\.google\.com/github/)[^/\s]+/[^/\s]+(/blob/)", rf"\g<1>{_owner_and_name(root)}\g<2>", text)
+    text = re.sub(r"(https://mybinder\.org/v2/gh/)[^/\s]+/[^/\s]+(/)", rf"\g<1>{_owner_and_name(root)}\g<2>", text)
+    return re.sub(r"(git clone )https://github\.com/[^\s`]+", rf"\g<1>{repository(root)}", text)
+
+
+if __name__ == "__main__":
+    readme = ROOT / "README.md"
+    old = readme.read_text(encoding="utf-8")
+    if (new := readdressed(old)) != old:
+        readme.write_text(new, encoding="utf-8")
+        print("README.md: links moved to", repository())

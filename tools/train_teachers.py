@@ -25,7 +25,7 @@ def make(name: str) -> None:
     data, config, began = datasets.load("mnist-5k"), CONFIG[name], time.time()
     model = distillation.train(models.TRAINED[name], data.x_train, one_hot(data.y_train, 10), verbose=1, **config)
     seconds = time.time() - began
-    splits = {"train": (data.x_train, data.y_train), "validation": (data.x_validation, data.y_validation), "test": (data.x_test, data.y_test)}
+    splits = {split: (getattr(data, f"x_{split}"), getattr(data, f"y_{split}")) for split in models.Logits._fields}
     logits = {split: distillation.logits(model, x).astype(np.float16) for split, (x, _) in splits.items()}
     plain = models.TRAINED[name](name=name)  # without the optimizer's state
     plain.set_weights(model.get_weights())
