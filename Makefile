@@ -10,7 +10,7 @@ ARGS ?=
 SEEDS ?= 0 1 2 3 4
 
 .DEFAULT_GOAL := help
-.PHONY: help lab doctor test test-fast lint unit test-notebooks notebooks notebooks-check experiment experiments teachers lock benchmarks clean
+.PHONY: help lab doctor test test-fast lint unit test-notebooks notebooks notebooks-check experiment experiments teachers colab-check lock benchmarks clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ experiments: $(VENV)/ready ## list the experiments and whether their records are
 
 teachers: $(VENV)/ready ## train again what ships in data/teachers
 	$(PY) tools/train_teachers.py
+
+colab-check: $(VENV)/ready ## run the notebooks where Colab's versions are (PINS=file, PYTHON=python3.12)
+	$(PY) tools/check_colab.py "$(PINS)" --python $(PYTHON)
 
 lock: ## compile requirements.lock from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --extra lab --extra dev --no-header -q pyproject.toml -o requirements.lock

@@ -79,10 +79,11 @@ def soft_label_bars(image, logits, temperatures, *, label: int, class_names=tupl
     axes[0].set_title(f"hard label: {names[label]}", fontsize=9)
     for panel, (t, p) in zip(axes[1:], rows.items(), strict=True):
         bars = _tidy(panel).bar(names, p, color=BLUE)
-        bars[label].set(color=ORANGE, hatch="//", edgecolor="white")
+        bars[label].set(facecolor=ORANGE, hatch="///", edgecolor=BLACK)
         panel.set(ylim=(0, 1), title=f"T = {t:g}")
         panel.title.set_size(9)
         panel.tick_params(labelsize=8)
+    axes[1].set_ylabel("share (hatched: the label)", fontsize=8)
     return picture
 
 

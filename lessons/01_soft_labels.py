@@ -311,10 +311,9 @@ assert np.allclose(t**2 * gradient, (z - v) / 10, atol=0.05), "at T = 1000 the g
 
 
 # %% tags=["experiment-setup"]
-def student_trained_on(images, targets, seed, temperature=1.0, learning_rate=5e-3, jitter=0):
+def student_trained_on(images, targets, seed, learning_rate, **settings):
     """The same student and the same 1,500 updates, whatever the labels and however many the images."""
-    return distillation.train(models.student_mlp, images, targets, seed=seed, updates=1500, temperature=temperature,
-                              learning_rate=learning_rate, jitter=jitter)  # fmt: skip
+    return distillation.train(models.student_mlp, images, targets, seed=seed, updates=1500, learning_rate=learning_rate, **settings)
 
 
 def draw_few(seed):
@@ -336,30 +335,33 @@ def best_bias(digit, logits, labels):
 
 # %% tags=["experiment"]
 @evidence.experiment(metric="accuracy on the validation split", compare=[
-    ("100 labels: few-label teacher, T=4", "100 labels: few-label teacher, T=1"), ("all labels: soft, T=8", "all labels: soft, T=2")])
+    ("100 labels, few-label teacher T=4, rate 0.005", "100 labels, few-label teacher T=1, rate 0.005"),
+    ("3000 labels, full teacher T=8, rate 0.01", "3000 labels, full teacher T=1, rate 0.01")])  # fmt: skip
 def choices(seed):
-    few, x, y = draw_few(seed), data.x_train, data.y_train
+    few, all_rows, y = draw_few(seed), np.arange(3000), data.y_train
+    plain = {"hard": (one_hot(y, 10), {}), "smoothed": (smooth(y, 10, 0.1), {}), "hard, jittered": (one_hot(y, 10), {"jitter": 2})}
+    arms = {f"{n} labels, {kind}": (rows, *how) for n, rows in ((100, few), (3000, all_rows)) for kind, how in plain.items()}
     its_logits = taught_by_few(few, seed)
-
-    def score(images, targets, **settings):
-        student = student_trained_on(images, targets, seed, **settings)
-        return measure.accuracy(distillation.logits(student, data.x_validation), data.y_validation)
-
-    arms = {}
-    for name, rows in (("100 labels", few), ("all labels", np.arange(3000))):
-        for rate in (2e-3, 5e-3, 1e-2):
-            arms[f"{name}: hard, learning rate {rate}"] = score(x[rows], one_hot(y[rows], 10), learning_rate=rate)
-        for epsilon in (0.1, 0.2):
-            arms[f"{name}: smoothed {epsilon}"] = score(x[rows], smooth(y[rows], 10, epsilon))
-    for t in (1.0, 2.0, 4.0):
-        arms[f"100 labels: few-label teacher, T={t:g}"] = score(x, soft_targets(its_logits, t), temperature=t)
     for t in (1.0, 2.0, 4.0, 8.0):
-        arms[f"all labels: soft, T={t:g}"] = score(x, soft_targets(teacher_logits.train, t), temperature=t)
-    return arms
+        few_soft, full_soft, how = soft_targets(its_logits, t), soft_targets(teacher_logits.train, t), {"temperature": t}
+        arms[f"100 labels, few-label teacher T={t:g}"] = (all_rows, few_soft, how)
+        arms[f"100 labels, few-label teacher, 100 images T={t:g}"] = (few, few_soft, how)
+        arms[f"100 labels, full teacher, 100 images T={t:g}"] = (few, full_soft, how)
+        arms[f"3000 labels, full teacher T={t:g}"] = (all_rows, full_soft, how)
+    results = {}
+    for arm, (rows, targets, settings) in arms.items():
+        for rate in (0.002, 0.005, 0.01, 0.02):
+            student = student_trained_on(data.x_train[rows], targets[rows], seed, rate, **settings)
+            z = distillation.logits(student, data.x_validation)
+            results[f"{arm}, rate {rate}"] = measure.accuracy(z, data.y_validation)
+    return results
 
 
 # %%
-print(evidence.table(records.load("choices")))
+means = {arm: np.mean(values) for arm, values in records.load("choices")["values"].items()}
+for kind in dict.fromkeys(arm.rpartition(", rate ")[0] for arm in means):
+    rates = {arm.rpartition(" ")[2]: mean for arm, mean in means.items() if arm.startswith(f"{kind}, rate")}
+    print(f"{kind:48}", "  ".join(f"{rate}: {mean:.1%}" for rate, mean in rates.items()), "  best rate", max(rates, key=rates.get))
 
 # %% [markdown]
 # From here on: learning rate 0.005, smoothing 0.1, $T = 1$ for the teacher that is unsure, $T = 2$ for the one that is sure. Where the
