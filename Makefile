@@ -20,7 +20,7 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@echo "Installing the locked packages into $(VENV), about 2 GB. This happens once and takes a few minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install -r requirements.lock
-	$(PY) -m pip install -q --no-deps --no-build-isolation -e .
+	$(PY) -m pip install -q --no-deps -e .
 	@touch $@
 
 lab: $(VENV)/ready ## open the course in JupyterLab (ARGS=--no-browser for a server)

@@ -154,14 +154,16 @@ def table(record: dict) -> str:
     percent = all(0 <= v <= 1 for values in record["values"].values() for v in values)
     scale, unit, points = (100, "%", " points") if percent else (1, "", "")
     width = max(len(arm) for arm in record["values"])
-    lines = [f"{record['experiment']}: {record['metric']}, seeds {' '.join(map(str, record['seeds']))}"]
+    seeds = record["seeds"]
+    few = f" (fewer than {LEAST_SEEDS}: no verdict)" if len(seeds) < LEAST_SEEDS else ""
+    lines = [f"{record['experiment']}: {record['metric']}, seed{'s' * (len(seeds) > 1)} {' '.join(map(str, seeds))}{few}"]
     for arm, values in record["values"].items():
         mean = math.fsum(values) / len(values)
-        lines.append(f"  {arm:{width}}  {scale * mean:6.2f}{unit}   lowest {scale * min(values):6.2f}  highest {scale * max(values):6.2f}")
+        spread = f"   lowest {scale * min(values):6.2f}  highest {scale * max(values):6.2f}" if len(seeds) > 1 else ""
+        lines.append(f"  {arm:{width}}  {scale * mean:6.2f}{unit}{spread}")
     for c in record["comparisons"]:
-        interval = "no interval from one seed" if c["low"] is None else f"[{scale * c['low']:+.2f}, {scale * c['high']:+.2f}]"
-        few = f" (fewer than {LEAST_SEEDS} seeds)" if c["seeds"] < LEAST_SEEDS else ""
-        lines.append(f"{c['verdict']:12} {c['arm']} against {c['baseline']}: {scale * c['difference']:+.2f}{points} {interval}{few}")
+        interval = "" if c["low"] is None else f" [{scale * c['low']:+.2f}, {scale * c['high']:+.2f}]"
+        lines.append(f"{c['verdict']:12} {c['arm']} against {c['baseline']}: {scale * c['difference']:+.2f}{points}{interval}")
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ Every model returns logits (no softmax at the end): a temperature divides logits
 undone safely. Inputs are float32 images in [0, 1], shape ``(28, 28, 1)``.
 """
 
+import json
 from typing import NamedTuple
 
 import numpy as np
@@ -90,7 +91,7 @@ def _checked_trained(name: str) -> str:
 
 
 def load_trained(name: str):
-    """Return a model that ships with the course, with its trained weights; its provenance is in ``data/teachers/<name>.json``.
+    """Return a model that ships with the course, with its trained weights (see `provenance`).
 
     ``mnist-5k-teacher`` is `teacher_cnn`, ``mnist-5k-student`` is `student_mlp` trained on hard labels; both saw the training split of
     mnist-5k only.
@@ -101,6 +102,15 @@ def load_trained(name: str):
     model = TRAINED[_checked_trained(name)](name=name)
     model.load_weights(data_path("teachers", f"{name}.weights.h5"))
     return model
+
+
+def provenance(name: str) -> dict:
+    """Return how a model that ships with the course was made: parameters, accuracy on each split, config, versions, command.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    return json.loads(data_path("teachers", f"{_checked_trained(name)}.json").read_text(encoding="utf-8"))
 
 
 def load_logits(name: str) -> Logits:

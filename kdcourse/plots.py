@@ -24,12 +24,12 @@ class Picture(Figure):
         self.alt = alt
 
     def png(self) -> bytes:
-        """Return the picture as a PNG file with a palette of 64 colours: a third of the size, and notebooks stay small."""
+        """Return the picture as a PNG file with a palette of 96 colours: a third of the size, and notebooks stay small."""
         from PIL import Image
 
         full, small = io.BytesIO(), io.BytesIO()
         self.savefig(full, format="png", dpi=100)
-        Image.open(full).convert("RGB").quantize(64).save(small, format="png", optimize=True)
+        Image.open(full).convert("RGB").quantize(96).save(small, format="png", optimize=True)
         return small.getvalue()
 
     def _ipython_display_(self):
@@ -111,26 +111,30 @@ def matrix(values, names, alt: str, *, xlabel: str, ylabel: str, decimals: int =
     values = np.asarray(values, dtype=float)
     picture = Picture(alt, width=5.6, height=4.6)
     axes = picture.add_subplot()
-    shown = axes.imshow(values, cmap="cividis")
-    middle = (np.nanmin(values) + np.nanmax(values)) / 2
+    shown = axes.imshow(values, cmap="Blues")
+    middle = np.nanmin(values) + 0.6 * (np.nanmax(values) - np.nanmin(values))
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
-            colour = "black" if value > middle else "white"
-            axes.text(column, row, f"{value:.{decimals}f}", ha="center", va="center", fontsize=7, color=colour)
+            colour = "white" if value > middle else "black"
+            axes.text(column, row, f"{value:.{decimals}f}", ha="center", va="center", fontsize=9, color=colour)
     axes.set(xticks=range(len(names)), yticks=range(len(names)), xticklabels=names, yticklabels=names, xlabel=xlabel, ylabel=ylabel)
     picture.colorbar(shown, ax=axes, shrink=0.8)
     return picture
 
 
-def reliability(panels: dict, labels, alt: str, *, bins: int = 10) -> Picture:
-    """Draw a reliability diagram for each entry of `panels` ({title: probabilities}); a larger dot stands for more examples in its bin."""
+def reliability(panels: dict, labels, alt: str, *, bins: int = 10, least: int = 10) -> Picture:
+    """Draw a reliability diagram for each entry of `panels` ({title: probabilities}).
+
+    A larger dot stands for more examples in its bin; a bin with fewer than `least` examples says nothing and is left out.
+    """
     picture = Picture(alt, width=3.2 * len(panels), height=3.2)
     for place, (title, probabilities) in enumerate(panels.items(), 1):
         found = reliability_bins(probabilities, labels, bins)
         axes = _tidy(picture.add_subplot(1, len(panels), place, aspect="equal"))
         axes.plot([0, 1], [0, 1], "--", color=GREY, lw=1)
-        axes.plot(found.confidence, found.accuracy, color=BLUE, lw=1.5)
-        axes.scatter(found.confidence, found.accuracy, s=15 + 150 * found.count / found.count.sum(), color=BLUE)
+        kept = found.count >= least
+        size = 20 + 120 * found.count[kept] / found.count.sum()
+        axes.scatter(found.confidence[kept], found.accuracy[kept], s=size, color=BLUE, clip_on=False)
         axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="share that is right", title=title)
         axes.title.set_size(9)
     return picture
@@ -150,7 +154,8 @@ def verdicts(record: dict) -> Picture:
         low, high = (scale * (c[end] if c[end] is not None else c["difference"]) for end in ("low", "high"))
         axes.plot([low, high], [y, y], color=colour, lw=2)
         axes.plot(scale * c["difference"], y, marker, color=colour, markersize=8)
-        axes.annotate(c["verdict"], (scale * c["difference"], y), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=7)
+        axes.annotate(c["verdict"], (scale * c["difference"], y), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=7,
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
     axes.axvline(0, color=BLACK, lw=1)
     axes.set(yticks=range(len(rows)), yticklabels=[f"{c['arm']}\nagainst {c['baseline']}" for c in rows], ylim=(len(rows) - 0.4, -0.6))
     axes.set_xlabel(f"difference in {record['metric']}" + (f" ({unit})" if percent else ""), fontsize=9)

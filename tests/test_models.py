@@ -1,13 +1,11 @@
 """Models, what ships with them, and the training function."""
 
-import json
 import math
 
 import numpy as np
 import pytest
 
 from kdcourse import datasets, distillation, measure, models
-from kdcourse.files import data_path
 from kdcourse.soft_labels import cross_entropy, logit_gradient, one_hot, softmax
 
 
@@ -21,7 +19,7 @@ def test_parameter_counts_are_those_of_the_docstrings(build, parameters):
 @pytest.mark.parametrize("name", sorted(models.TRAINED))
 def test_shipped_logits_come_from_the_shipped_weights(name):
     data, model, cached = datasets.load("mnist-5k"), models.load_trained(name), models.load_logits(name)
-    provenance = json.loads(data_path("teachers", f"{name}.json").read_text())
+    provenance = models.provenance(name)
     assert provenance["parameters"] == model.count_params()
     for split in ("train", "validation", "test"):
         x, y, stored = getattr(data, f"x_{split}"), getattr(data, f"y_{split}"), getattr(cached, split)
@@ -33,8 +31,8 @@ def test_shipped_logits_come_from_the_shipped_weights(name):
 
 
 def test_teacher_is_better_than_the_student_that_ships():
-    read = lambda name: json.loads(data_path("teachers", f"{name}.json").read_text())["accuracy"]["test"]  # noqa: E731
-    assert read("mnist-5k-teacher") > read("mnist-5k-student") + 0.03
+    teacher, student = (models.provenance(name)["accuracy"]["test"] for name in ("mnist-5k-teacher", "mnist-5k-student"))
+    assert teacher > student + 0.03
 
 
 def test_soft_cross_entropy_is_the_numpy_one_times_t_squared():

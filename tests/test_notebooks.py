@@ -10,18 +10,17 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
+import experiment
+import links
 import nbformat
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from kdcourse import evidence, records
+from lessons import tags
+
 ROOT = Path(__file__).resolve().parent.parent
-
-import experiment  # noqa: E402
-import links  # noqa: E402
-
-from lessons import tags  # noqa: E402
-
 NOTEBOOKS = sorted(p.relative_to(ROOT).as_posix() for folder in ("", "solutions") for p in (ROOT / "notebooks" / folder).glob("*.ipynb"))
 PLACE = re.compile(r"(?<![\w.])(?:/(?:home|root|tmp|Users|work)/|C:\\)")
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -173,9 +172,20 @@ def has_the_length_of_a_chapter(nb, path):
     return found + ([] if 1500 <= words(nb) <= 2800 else [f"1,500 to 2,800 words of prose, found {words(nb)}"])
 
 
+def tables_are_those_of_the_records(nb, path):
+    """What a notebook shows of a record is what the record says today."""
+    found = []
+    for cell in code(nb):
+        shown = "".join(o.get("text", "") for o in cell.outputs)
+        for name in re.findall(r"""records\.load\(["'](\w+)["']\)""", cell.source):
+            if "evidence.table(" in cell.source and name in records.names() and evidence.table(records.load(name)) not in shown:
+                found.append(f"not the table of the record {name} as it is today: build the notebook again")
+    return found
+
+
 RULES = [
     no_error_outputs, no_places_of_a_machine, no_long_cells, pictures_have_alt_text,
-    links_open_this_notebook, file_is_small, stubs_block_nothing,
+    links_open_this_notebook, file_is_small, stubs_block_nothing, tables_are_those_of_the_records,
 ]  # fmt: skip
 CHAPTER_RULES = [
     has_all_headings, opens_with_an_interview_question, asks_for_predictions, has_a_widget, shows_its_records,
@@ -290,6 +300,7 @@ BAD = [
     (links_open_this_notebook, add(new_markdown_cell(f"[here]({links.colab_url('notebooks/02_other.ipynb')})"))),
     (links_open_this_notebook, lambda nb: nb.cells.pop(0)),
     (file_is_small, printed(output_type="stream", text="x" * 500_000)),
+    (tables_are_those_of_the_records, add(new_code_cell('print(evidence.table(records.load("all_labels")))'))),
     (stubs_block_nothing, add(new_code_cell("for i in range(3):\n    print(half(i))"))),
     *[(has_all_headings, swap(f"## {name}", "")) for name in HEADINGS],
     (opens_with_an_interview_question, swap("> **Why half?**", "Why half?")),

@@ -7,20 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import build_notebooks
+import experiment
+import links
 import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
+import lessons
+from kdcourse import evidence, quiz
+
 ROOT = Path(__file__).resolve().parent.parent
-
-import build_notebooks  # noqa: E402
-import experiment  # noqa: E402
-import links  # noqa: E402
-
-import lessons  # noqa: E402
-from kdcourse import evidence, quiz  # noqa: E402
-
 LESSON = '''\
 # %% [markdown]
 # # A tiny lesson

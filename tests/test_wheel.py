@@ -35,8 +35,7 @@ def test_wheel_works_without_the_checkout(tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     # -P and PYTHONPATH: the wheel's copy comes first, and the folder of the checkout is nowhere
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", ALONE], cwd=empty, env={**os.environ, "PYTHONPATH": str(tmp_path / "site")}, capture_output=True, text=True
-    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run([sys.executable, "-P", "-c", ALONE], cwd=empty, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()).is_relative_to(tmp_path / "site")

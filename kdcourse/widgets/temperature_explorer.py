@@ -68,6 +68,10 @@ class TemperatureExplorer(anywidget.AnyWidget):
         ]
         super().__init__(examples=examples, class_names=names, temperature=_checked_temperature(temperature), **kwargs)
 
+    def __repr__(self):
+        """Say what stands here, for places that show no widgets, such as a notebook's preview."""
+        return "A temperature slider over digits. Open this notebook in JupyterLab, Colab or Binder to move it."
+
     @traitlets.validate("temperature")
     def _validate_temperature(self, proposal):
         try:
