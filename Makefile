@@ -17,7 +17,7 @@ help: ## list the targets
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 with venv is needed (Debian, Ubuntu: apt-get install python3 python3-venv)"; exit 1; }
-	@echo "Installing the locked packages into $(VENV), about 2 GB. This happens once and takes a few minutes."
+	@echo "Installing the locked packages into $(VENV), about 3 GB. This happens once and takes a few minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install -r requirements.lock
 	$(PY) -m pip install -q --no-deps -e .

@@ -461,9 +461,10 @@ assert evidence.verdict_of(record, "hard, jittered", "soft") == "WINS", "the sim
 plots.verdicts(record)
 
 # %% [markdown]
-# **What to notice.** With all labels, no gain from this teacher was found. INCONCLUSIVE does not mean "none": the interval tells how
-# large a gain or a loss could still be. Jittered images with plain labels do win, without any teacher. Look for such a simple rival
-# before you credit a method. A fair next arm is the teacher's answers *on jittered images*; we did not run it here.
+# **What to notice.** With all labels, the soft labels of this teacher do not help this student: they lose a little. The interval almost
+# touches zero, so on other seeds you may read INCONCLUSIVE; that is how a small effect looks. We do not know its cause. Jittered images
+# with plain labels win, without any teacher. Look for such a simple rival before you credit a method. A fair next arm is the teacher's
+# answers *on jittered images*; we did not run it here.
 #
 # ### The omitted digit
 #
@@ -506,7 +507,7 @@ assert evidence.verdict_of(record, "all: soft, bias", "all: hard, bias") == "WIN
 plots.verdicts(record)
 
 # %% [markdown]
-# **What to notice.** Without the bias, nobody finds a 3. With it, the student on hard labels still finds almost none. The student on
+# **What to notice.** Without the bias, nobody finds a 3. With it, the student on hard labels finds few. The student on
 # soft labels finds many, though it learned them from small shares on *other* digits only. This is the knowledge that people call
 # dark. The bias costs something on the other digits; the sum is still a gain. Hinton's student, far wider and with 60,000 images,
 # found nearly all 3s.
@@ -726,12 +727,12 @@ quiz.show("01_soft_labels")
 # same budget.
 #
 # *Follow-up.* If the teacher is 99.9% sure, what does the student learn? On images with a label, little that shows: with all labels
-# we found no gain. What is left is where the small logits stop, and our student that never saw a 3 learned it from that. On
+# it did not gain. What is left is where the small logits stop, and our student that never saw a 3 learned it from that. On
 # unlabelled images it learns the labels themselves. *And a teacher trained with label smoothing?* Within a class its logits move
 # together, and the ranking of wrong classes fades (Müller 2019); whether students suffer is disputed.
 #
-# *Common wrong answer.* "The student gets better because soft labels contain more information, always." With all labels, no gain was
-# measured here.
+# *Common wrong answer.* "The student gets better because soft labels contain more information, always." With all labels, ours did not
+# win.
 #
 # *See it hold:* the verdict tables of Round 5.
 
