@@ -112,7 +112,7 @@ def matrix(values, names, alt: str, *, xlabel: str, ylabel: str, decimals: int =
     picture = Picture(alt, width=5.6, height=4.6)
     axes = picture.add_subplot()
     shown = axes.imshow(values, cmap="Blues")
-    middle = np.nanmin(values) + 0.6 * (np.nanmax(values) - np.nanmin(values))
+    middle = np.nanmin(values) + 0.72 * (np.nanmax(values) - np.nanmin(values))
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
             colour = "white" if value > middle else "black"
@@ -154,7 +154,7 @@ def verdicts(record: dict) -> Picture:
         low, high = (scale * (c[end] if c[end] is not None else c["difference"]) for end in ("low", "high"))
         axes.plot([low, high], [y, y], color=colour, lw=2)
         axes.plot(scale * c["difference"], y, marker, color=colour, markersize=8)
-        axes.annotate(c["verdict"], (scale * c["difference"], y), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=7,
+        axes.annotate(c["verdict"], (scale * c["difference"], y), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=7, zorder=5,
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
     axes.axvline(0, color=BLACK, lw=1)
     axes.set(yticks=range(len(rows)), yticklabels=[f"{c['arm']}\nagainst {c['baseline']}" for c in rows], ylim=(len(rows) - 0.4, -0.6))

@@ -90,7 +90,8 @@ print("soft label at T=1:", np.round(my_softmax(teacher_logits.test[digit]), 3))
 # %%
 from kdcourse.widgets import TemperatureExplorer
 
-second = np.sort(softmax(teacher_logits.test, 4.0))[:, -2]
+right = teacher_logits.test.argmax(1) == data.y_test
+second = np.where(right, np.sort(softmax(teacher_logits.test, 4.0))[:, -2], 0)
 shown = [int(i) for d in range(10) for i in np.flatnonzero(data.y_test == d)[np.argsort(-second[data.y_test == d])[:1]]]
 TemperatureExplorer(data.x_test[shown], data.y_test[shown], teacher_logits.test[shown], student_logits.test[shown])
 
@@ -135,8 +136,7 @@ assert (softmax(some, 20.0).argmax(1) == some.argmax(1)).all(), "the order never
 
 # %%
 soft = softmax(teacher_logits.test, 4.0)
-right = teacher_logits.test.argmax(1) == data.y_test
-telling = np.argsort(-np.where(right, np.sort(soft)[:, -2], 0))[:10]
+telling = np.argsort(-second)[:10]
 runner_up = np.argsort(soft)[:, -2]
 captions = [f"{data.y_test[i]}, or {runner_up[i]}?\n{soft[i, runner_up[i]]:.0%}" for i in telling]
 plots.digits(
