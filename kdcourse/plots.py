@@ -154,8 +154,9 @@ def verdicts(record: dict) -> Picture:
         low, high = (scale * (c[end] if c[end] is not None else c["difference"]) for end in ("low", "high"))
         axes.plot([low, high], [y, y], color=colour, lw=2)
         axes.plot(scale * c["difference"], y, marker, color=colour, markersize=8)
-        axes.annotate(c["verdict"], (scale * c["difference"], y), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=7, zorder=5,
-                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+        above = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center", "zorder": 5}
+        axes.annotate(c["verdict"], (scale * c["difference"], y), fontsize=7, bbox=box, **above)
     axes.axvline(0, color=BLACK, lw=1)
     axes.set(yticks=range(len(rows)), yticklabels=[f"{c['arm']}\nagainst {c['baseline']}" for c in rows], ylim=(len(rows) - 0.4, -0.6))
     axes.set_xlabel(f"difference in {record['metric']}" + (f" ({unit})" if percent else ""), fontsize=9)
