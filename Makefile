@@ -24,7 +24,7 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@touch $@
 
 lab: $(VENV)/ready ## open the course in JupyterLab (ARGS=--no-browser for a server)
-	$(VENV)/bin/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS) notebooks/00_start_here.ipynb
+	$(VENV)/bin/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
 doctor: $(VENV)/ready ## say what this machine has and what is missing
 	@$(PY) -m kdcourse doctor
