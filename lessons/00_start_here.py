@@ -23,6 +23,8 @@
 # %% [markdown]
 # ## Move this first
 #
+# Run the cells one after the other with Shift + Enter.
+#
 # A neural network looked at each of these handwritten digits and gave ten numbers. The bars turn its numbers into shares of 100%.
 #
 # **Predict first.** The slider is called *temperature*. What will it do to the bars: move them, swap them, or level them?

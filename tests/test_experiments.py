@@ -9,6 +9,7 @@ import pytest
 from kdcourse import evidence, records
 
 EXPERIMENTS = experiment.find_all()
+MOST_SECONDS = 60  # a whole course of long experiments would not fit into make test
 
 
 def test_every_experiment_has_a_record_and_every_record_an_experiment():
@@ -39,7 +40,9 @@ def outside(record, seed, rerun):
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_one_seed_run_today_agrees_with_the_record(name):
     record = records.load(name)
-    seed = record["seeds"][0]
+    seed, each = record["seeds"][0], record["seconds"] / len(record["seeds"])
+    if each > MOST_SECONDS:
+        pytest.skip(f"one seed of {name} took {each:.0f} s when it was recorded: run it with make experiment NAME={name}")
     rerun = EXPERIMENTS[name].function()(seed)
     assert set(rerun) == set(record["values"])
     assert outside(record, seed, rerun) == []

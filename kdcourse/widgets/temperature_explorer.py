@@ -70,7 +70,7 @@ class TemperatureExplorer(anywidget.AnyWidget):
 
     def __repr__(self):
         """Say what stands here, for places that show no widgets, such as a notebook's preview."""
-        return "A temperature slider over digits. Open this notebook in JupyterLab, Colab or Binder to move it."
+        return "A temperature slider over digits: run this cell in JupyterLab, Colab or Binder, and move it."
 
     @traitlets.validate("temperature")
     def _validate_temperature(self, proposal):
