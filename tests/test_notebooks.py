@@ -22,7 +22,7 @@ from lessons import tags
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted(p.relative_to(ROOT).as_posix() for folder in ("", "solutions") for p in (ROOT / "notebooks" / folder).glob("*.ipynb"))
-PLACE = re.compile(r"(?<![\w.])(?:/(?:home|root|tmp|Users|work)/|C:\\)")
+PLACE = re.compile(r"(?<![\w.])(?:/(?:home|root|tmp|Users|opt|mnt)/|C:\\)")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -234,7 +234,7 @@ def good_chapter():
             *map(new_markdown_cell, said),
             new_code_cell("%matplotlib inline\nslider", outputs=[new_output("display_data", {WIDGET: {"model_id": "1"}})]),
             tagged(EXPERIMENT, "experiment"),
-            new_code_cell('records.load("toy")', outputs=[new_output("stream", text="fine: https://example.org/work/tmp/"), PICTURE]),
+            new_code_cell('records.load("toy")', outputs=[new_output("stream", text="fine: https://example.org/home/tmp/"), PICTURE]),
             tagged("1 / 0", "raises-exception", outputs=[new_output("error", ename="ZeroDivisionError", evalue="0", traceback=["0"])]),
             *[cell for n in "12" for cell in (new_markdown_cell(f"### Exercise {n}: half"), *copy.deepcopy(exercise))],
             new_code_cell('quiz.show("good")'),
