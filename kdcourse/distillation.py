@@ -4,27 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .runtime import quiet_start, set_seed
-
-
-def soft_cross_entropy(temperature: float) -> Callable:
-    """Return a Keras loss: ``T^2`` times the cross-entropy of the targets with ``softmax(logits / T)``.
-
-    `targets` are probabilities (the teacher's soft labels at the same temperature), shape ``(batch, classes)``. The factor T^2 keeps the
-    size of the gradient when T changes (Hinton et al. 2015, section 2.1). At temperature 1 it is the plain cross-entropy.
-
-    Raises:
-        ValueError: `temperature` is not > 0.
-    """
-    if not np.isfinite(temperature) or temperature <= 0:
-        raise ValueError(f"temperature must be > 0, got {temperature}")
-    quiet_start()
-    import keras
-
-    def loss(targets, logits):
-        return temperature**2 * keras.losses.categorical_crossentropy(targets, logits / temperature, from_logits=True)
-
-    return loss
+from .losses import soft_cross_entropy
+from .runtime import set_seed
+from .soft_labels import checked_probabilities
 
 
 def train(
@@ -51,7 +33,7 @@ def train(
         targets: probabilities, shape ``(examples, classes)``, row i for image i: one-hot, smoothed, or a teacher's soft labels.
         seed: of the starting weights and of the order of the images.
         updates: gradient steps; Adam with a learning rate that falls from `learning_rate` to 0 along a cosine.
-        temperature: divides the student's logits in the loss (see `soft_cross_entropy`); the targets must have been made with the same.
+        temperature: divides the student's logits in the loss (see `kdcourse.losses`); the targets must have been made with the same.
         learning_rate: at the start.
         batch_size: images in one update.
         jitter: each time an image is used it is moved by up to so many pixels in both directions, black moves in; 0 leaves it in place.
@@ -60,13 +42,15 @@ def train(
     Raises:
         ValueError: different numbers of images and targets, targets that are no distributions, or a budget that is not positive.
     """
-    images, targets = np.asarray(images), np.asarray(targets)
-    if targets.ndim != 2 or len(targets) != len(images):
-        raise ValueError(f"targets must have shape (examples, classes) with {len(images)} examples, got shape {targets.shape}")
-    if (targets < 0).any() or not np.allclose(targets.sum(1), 1, atol=1e-3):
-        raise ValueError(f"targets must be probabilities, got rows that sum to {targets.sum(1).min():.3g} to {targets.sum(1).max():.3g}")
-    if updates < 1 or batch_size < 1 or jitter < 0:
-        raise ValueError(f"updates and batch_size must be >= 1 and jitter >= 0, got {updates}, {batch_size} and {jitter}")
+    images = np.asarray(images)
+    targets = checked_probabilities(targets, "targets")
+    if targets.ndim != 2 or len(targets) != len(images) or not len(images):
+        raise ValueError(f"targets must have shape (examples, classes) with {len(images)} examples, at least 1, got shape {targets.shape}")
+    for name, value, least in (("updates", updates, 1), ("batch_size", batch_size, 1), ("jitter", jitter, 0)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
+    if not np.isscalar(learning_rate) or not 0 < learning_rate < np.inf:
+        raise ValueError(f"learning_rate must be > 0 and finite, got {learning_rate!r}")
     loss = soft_cross_entropy(temperature)
     set_seed(seed)
     import keras

@@ -88,17 +88,19 @@ def compare(values: dict[str, Sequence[float]], arm: str, baseline: str, higher_
     return Comparison(arm, baseline, len(a), *means, mean, low, high, verdict(low, high, len(a), higher_is_better))
 
 
-def experiment(metric: str, compare: Sequence[tuple[str, str]], higher_is_better: bool = True) -> Callable:
+def experiment(metric: str, compare: Sequence[tuple[str, str]], higher_is_better: bool = True, unit: str = "percent") -> Callable:
     """Mark a function ``name(seed) -> {arm: metric}`` as an experiment; it stays the plain function it was.
 
     Args:
-        metric: what each number is, with its split: ``"accuracy on the test split"``. Numbers in 0..1 are printed as percent.
+        metric: what each number is, with its split: ``"accuracy on the test split"``.
         compare: pairs ``(arm, baseline)``, in the order in which the table prints them.
         higher_is_better: False for errors and losses.
+        unit: "percent" for shares in 0..1, which are printed as percent and compared in points; else the unit's name, as in "nats".
     """
 
     def mark(function):
-        function.metric, function.compare, function.higher_is_better = metric, [tuple(pair) for pair in compare], higher_is_better
+        function.metric, function.compare = metric, [tuple(pair) for pair in compare]
+        function.higher_is_better, function.unit = higher_is_better, unit
         return function
 
     return mark
@@ -141,6 +143,7 @@ def as_record(function: Callable, results: dict[int, dict[str, float]]) -> dict:
         "experiment": function.__name__,
         "metric": function.metric,
         "higher_is_better": function.higher_is_better,
+        "unit": function.unit,
         "seeds": list(results),
         "values": values,
         "compare": [list(pair) for pair in function.compare],
@@ -149,10 +152,14 @@ def as_record(function: Callable, results: dict[int, dict[str, float]]) -> dict:
     }
 
 
+def scale_of(record: dict) -> tuple[int, str, str]:
+    """Return (factor, unit of a value, unit of a difference) for printing a record's numbers."""
+    return (100, "%", " points") if record["unit"] == "percent" else (1, f" {record['unit']}", f" {record['unit']}")
+
+
 def table(record: dict) -> str:
     """Return the verdict table of a `record` as text: each arm's mean, then each comparison with interval and verdict."""
-    percent = all(0 <= v <= 1 for values in record["values"].values() for v in values)
-    scale, unit, points = (100, "%", " points") if percent else (1, "", "")
+    scale, unit, points = scale_of(record)
     width = max(len(arm) for arm in record["values"])
     seeds = record["seeds"]
     few = f" (fewer than {LEAST_SEEDS}: no verdict)" if len(seeds) < LEAST_SEEDS else ""

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .soft_labels import cross_entropy, one_hot
+from .soft_labels import checked_logits, checked_probabilities, cross_entropy, one_hot
 
 
 class Reliability(NamedTuple):
@@ -17,7 +17,7 @@ class Reliability(NamedTuple):
 
 
 def _checked(scores, labels, name: str) -> tuple[np.ndarray, np.ndarray]:
-    scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels)
+    scores, labels = checked_logits(scores, name), np.asarray(labels)
     if scores.ndim != 2:
         raise ValueError(f"{name} must have shape (examples, classes), got shape {scores.shape}")
     if labels.shape != (len(scores),):
@@ -48,6 +48,7 @@ def reliability(probabilities, labels, bins: int = 10) -> Reliability:
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 2.
     """
     probabilities, labels = _checked(probabilities, labels, "probabilities")
+    checked_probabilities(probabilities, "probabilities")
     if not isinstance(bins, int) or bins < 1:
         raise ValueError(f"bins must be an integer >= 1, got {bins!r}")
     confidence, right = probabilities.max(1), probabilities.argmax(1) == labels

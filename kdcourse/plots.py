@@ -10,9 +10,11 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
+from .evidence import scale_of
 from .measure import reliability as reliability_bins
 
 BLUE, ORANGE, GREEN, PINK, GREY, BLACK = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#999999", "#222222"
+LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PINK, ":"), (GREY, "-"))
 
 
 class Picture(Figure):
@@ -90,17 +92,17 @@ def soft_label_bars(image, logits, temperatures, *, label: int, class_names=tupl
     return picture
 
 
-def lines(
-    x, ys: dict, alt: str, *, xlabel: str, ylabel: str, log_x: bool = False, log_y: bool = False, mark_x: float | None = None
-) -> Picture:
-    """Draw one line for each entry of `ys` ({name: values}), each with its own dash and its name at its end."""
+def lines(x, ys: dict, alt: str, *, xlabel: str, ylabel: str, log_x: bool = False, mark_x: float | None = None) -> Picture:
+    """Draw one line for each entry of `ys` ({name: values}, at most 5), each with its own colour and dash."""
+    if len(ys) > len(LINES):
+        raise ValueError(f"ys must hold at most {len(LINES)} lines, got {len(ys)}")
     picture = Picture(alt)
     axes = _tidy(picture.add_subplot())
-    for (name, y), colour, dash in zip(ys.items(), (BLUE, ORANGE, GREEN, PINK, GREY), ("-", "--", "-.", ":", "-"), strict=False):
+    for (name, y), (colour, dash) in zip(ys.items(), LINES, strict=False):
         axes.plot(x, y, dash, color=colour, lw=2, label=name)
     if mark_x is not None:
         axes.axvline(mark_x, color=GREY, lw=1)
-    axes.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log_x else "linear", yscale="log" if log_y else "linear")
+    axes.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log_x else "linear")
     if len(ys) > 1:
         axes.legend(frameon=False, fontsize=9)
     return picture
@@ -143,9 +145,8 @@ def reliability(panels: dict, labels, alt: str, *, bins: int = 10, least: int = 
 def verdicts(record: dict) -> Picture:
     """Draw each comparison of an experiment `record`: the mean difference, its 95% interval, and the verdict."""
     rows = record["comparisons"]
-    percent = all(0 <= v <= 1 for values in record["values"].values() for v in values)
-    scale, unit = (100, "points") if percent else (1, record["metric"])
-    told = "; ".join(f"{c['arm']} {c['verdict']} against {c['baseline']} by {scale * c['difference']:+.1f} {unit}" for c in rows)
+    scale, _, unit = scale_of(record)
+    told = "; ".join(f"{c['arm']} {c['verdict']} against {c['baseline']} by {scale * c['difference']:+.1f}{unit}" for c in rows)
     picture = Picture(f"{record['metric']}: {told}.", width=7.6, height=0.9 + 0.5 * len(rows))
     axes = _tidy(picture.add_subplot())
     looks = {"WINS": (GREEN, "o"), "LOSES": (ORANGE, "s"), "INCONCLUSIVE": (GREY, "D")}
@@ -159,6 +160,6 @@ def verdicts(record: dict) -> Picture:
         axes.annotate(c["verdict"], (scale * c["difference"], y), fontsize=7, bbox=box, **above)
     axes.axvline(0, color=BLACK, lw=1)
     axes.set(yticks=range(len(rows)), yticklabels=[f"{c['arm']}\nagainst {c['baseline']}" for c in rows], ylim=(len(rows) - 0.4, -0.6))
-    axes.set_xlabel(f"difference in {record['metric']}" + (f" ({unit})" if percent else ""), fontsize=9)
+    axes.set_xlabel(f"difference in {record['metric']} ({unit.strip()})", fontsize=9)
     axes.tick_params(labelsize=8)
     return picture

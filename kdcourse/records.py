@@ -1,6 +1,6 @@
 """Experiment records on disk: one JSON file for each experiment in ``data/experiments/``.
 
-A record holds what was run and what came out: ``experiment``, ``metric``, ``higher_is_better``, ``seeds``,
+A record holds what was run and what came out: ``experiment``, ``metric``, ``higher_is_better``, ``unit``, ``seeds``,
 ``values`` ({arm: [one number for each seed]}), ``compare`` (pairs of arms), ``comparisons`` (see `kdcourse.evidence`),
 ``source_sha256`` of the recorded cells, ``versions``, ``cpu``, ``cores``, ``seconds`` and ``date``.
 """

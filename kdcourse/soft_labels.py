@@ -10,8 +10,16 @@ import numbers
 import numpy as np
 
 
-def _checked_logits(logits, name: str = "logits") -> np.ndarray:
-    array = np.asarray(logits, dtype=np.float64)
+def checked_logits(logits, name: str = "logits") -> np.ndarray:
+    """Return `logits` as float64; the error calls them `name`.
+
+    Raises:
+        ValueError: not numbers, another rank than 1 or 2, fewer than 2 classes, or not finite.
+    """
+    try:
+        array = np.asarray(logits, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be numbers in an array, got {logits!r:.60}") from None
     if array.ndim not in (1, 2):
         raise ValueError(f"{name} must have shape (classes,) or (examples, classes), got shape {array.shape}")
     if array.shape[-1] < 2:
@@ -21,7 +29,12 @@ def _checked_logits(logits, name: str = "logits") -> np.ndarray:
     return array
 
 
-def _checked_temperature(temperature) -> float:
+def checked_temperature(temperature) -> float:
+    """Return `temperature` as a float.
+
+    Raises:
+        ValueError: not one finite number > 0.
+    """
     if isinstance(temperature, bool) or not isinstance(temperature, numbers.Real):
         raise ValueError(f"temperature must be one number > 0, got {temperature!r}")
     if not math.isfinite(temperature) or temperature <= 0:
@@ -29,8 +42,13 @@ def _checked_temperature(temperature) -> float:
     return float(temperature)
 
 
-def _checked_probabilities(probabilities, name: str) -> np.ndarray:
-    array = _checked_logits(probabilities, name)
+def checked_probabilities(probabilities, name: str) -> np.ndarray:
+    """Return `probabilities` as float64; the error calls them `name`.
+
+    Raises:
+        ValueError: as for logits, or a row that is negative somewhere or does not sum to 1 (within 0.0001).
+    """
+    array = checked_logits(probabilities, name)
     if (array < 0).any() or not np.allclose(array.sum(-1), 1, atol=1e-4):
         sums = array.sum(-1)
         raise ValueError(
@@ -54,20 +72,20 @@ def softmax(logits, temperature: float = 1.0) -> np.ndarray:
 
 def log_softmax(logits, temperature: float = 1.0) -> np.ndarray:
     """Return the logarithm of `softmax`, exact even where the probability is too small for a float."""
-    scaled = _checked_logits(logits) / _checked_temperature(temperature)
+    scaled = checked_logits(logits) / checked_temperature(temperature)
     scaled = scaled - scaled.max(-1, keepdims=True)  # exp never overflows
     return scaled - np.log(np.exp(scaled).sum(-1, keepdims=True))
 
 
 def entropy(probabilities) -> np.ndarray:
     """Return the entropy in nats over the last axis, shape ``(examples,)`` or a scalar: 0 when certain, log(classes) when uniform."""
-    p = _checked_probabilities(probabilities, "probabilities")
+    p = checked_probabilities(probabilities, "probabilities")
     return -np.sum(p * np.log(np.where(p > 0, p, 1)), axis=-1)
 
 
 def cross_entropy(targets, logits, temperature: float = 1.0) -> np.ndarray:
     """Return the cross-entropy in nats of `targets` (probabilities) with ``softmax(logits / T)``, over the last axis."""
-    t = _checked_probabilities(targets, "targets")
+    t = checked_probabilities(targets, "targets")
     log_p = log_softmax(logits, temperature)
     if t.shape != log_p.shape:
         raise ValueError(f"targets must have the shape of logits {log_p.shape}, got {t.shape}")
@@ -80,7 +98,7 @@ def kl_divergence(targets, probabilities) -> np.ndarray:
     It is the cross-entropy minus the entropy of the targets. Infinite where a target is positive and the probability is 0.
     Source: Kullback, Leibler 1951, "On Information and Sufficiency".
     """
-    p, q = _checked_probabilities(targets, "targets"), _checked_probabilities(probabilities, "probabilities")
+    p, q = checked_probabilities(targets, "targets"), checked_probabilities(probabilities, "probabilities")
     if p.shape != q.shape:
         raise ValueError(f"targets must have the shape of probabilities {q.shape}, got {p.shape}")
     with np.errstate(divide="ignore"):
@@ -94,6 +112,8 @@ def one_hot(labels, classes: int) -> np.ndarray:
     Raises:
         ValueError: `labels` are not a vector of integers in 0..classes-1.
     """
+    if not isinstance(classes, int | np.integer) or classes < 2:
+        raise ValueError(f"classes must be an integer >= 2, got {classes!r}")
     array = np.asarray(labels)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
         raise ValueError(f"labels must be a vector of integers, got shape {array.shape} and type {array.dtype}")
@@ -111,8 +131,8 @@ def smooth(labels, classes: int, epsilon: float = 0.1) -> np.ndarray:
     Raises:
         ValueError: `epsilon` outside [0, 1), or labels out of range.
     """
-    if not np.isscalar(epsilon) or not 0 <= epsilon < 1:
-        raise ValueError(f"epsilon must be in [0, 1), got {epsilon}")
+    if not isinstance(epsilon, numbers.Real) or not 0 <= epsilon < 1:
+        raise ValueError(f"epsilon must be in [0, 1), got {epsilon!r}")
     return (1 - epsilon) * one_hot(labels, classes) + epsilon / classes
 
 
@@ -127,7 +147,7 @@ def soft_targets(teacher_logits, temperature: float, *, examples: int | None = N
     Raises:
         ValueError: wrong rank, wrong length, not finite, or a temperature that is not > 0.
     """
-    temperature, logits = _checked_temperature(temperature), _checked_logits(teacher_logits, "teacher_logits")
+    temperature, logits = checked_temperature(temperature), checked_logits(teacher_logits, "teacher_logits")
     if logits.ndim != 2:
         raise ValueError(f"teacher_logits must have shape (examples, classes), got shape {logits.shape}")
     if examples is not None and len(logits) != examples:
@@ -141,8 +161,8 @@ def logit_gradient(logits, targets, temperature: float = 1.0) -> np.ndarray:
     With ``targets = softmax(v / T)`` it tends to ``(z - v) / (N T^2)`` at high temperature when z and v have zero mean
     (Hinton et al. 2015, equations 2 to 4), which is why a distillation loss is multiplied by T^2.
     """
-    t = _checked_probabilities(targets, "targets")
+    t = checked_probabilities(targets, "targets")
     p = softmax(logits, temperature)
     if t.shape != p.shape:
         raise ValueError(f"targets must have the shape of logits {p.shape}, got {t.shape}")
-    return (p - t) / _checked_temperature(temperature)
+    return (p - t) / checked_temperature(temperature)

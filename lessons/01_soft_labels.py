@@ -186,7 +186,7 @@ assert rank.statistic > 0.2 and rank.pvalue < 0.01, "the teacher's second choice
 # 4.
 
 # %%
-from kdcourse import runtime
+from kdcourse import losses, runtime
 
 runtime.set_seed(0)  # also starts TensorFlow, without its start-up messages
 import keras
@@ -204,7 +204,7 @@ history = student.fit(data.x_train, softmax(teacher_logits.train, T), epochs=5, 
 floor = T**2 * entropy(softmax(teacher_logits.train, T)).mean()
 print(f"loss {history.history['loss'][0]:.1f} -> {history.history['loss'][-1]:.1f}, the lowest possible: {floor:.1f}")
 z, p = student_logits.test[:100], softmax(teacher_logits.test[:100], T).astype("float32")
-assert np.allclose(my_loss(p, z), distillation.soft_cross_entropy(T)(p, z), rtol=1e-5), "from here on the package's loss serves"
+assert np.allclose(my_loss(p, z), losses.soft_cross_entropy(T)(p, z), rtol=1e-5), "from here on the package's loss serves"
 assert history.history["loss"][-1] < history.history["loss"][0], "the student should come closer to its teacher"
 
 # %% [markdown]
@@ -605,7 +605,7 @@ def student_with_softmax():
 
 targets = soft_targets(teacher_logits.train, 1.0)
 pair = [distillation.train(b, data.x_train, targets, seed=0, updates=600) for b in (models.student_mlp, student_with_softmax)]
-loss = distillation.soft_cross_entropy(1.0)
+loss = losses.soft_cross_entropy(1.0)
 costs = [float(np.mean(loss(targets, distillation.logits(m, data.x_train)))) for m in pair]
 for name, model, cost in zip(("logits", "softmax twice"), pair, costs, strict=True):
     print(f"{name:14} test accuracy {measure.accuracy(distillation.logits(model, data.x_test), data.y_test):.1%}  training loss {cost:.2f}")

@@ -63,6 +63,15 @@ def test_few_seeds_are_never_a_verdict():
     assert text.count("INCONCLUSIVE") == 2 and "seed 3 (fewer than 5: no verdict)" in text and "[" not in text
 
 
+def test_the_unit_is_the_experiments_own():
+    @evidence.experiment(metric="loss on the test split", compare=[("b", "a")], higher_is_better=False, unit="nats")
+    def loss(seed):
+        return {"a": 0.5, "b": 0.4}
+
+    text = evidence.table(evidence.run(loss, range(5)))
+    assert "0.50 nats" in text and "WINS         b against a: -0.10 nats" in text and "%" not in text
+
+
 def test_run_takes_over_finished_seeds():
     calls = []
 

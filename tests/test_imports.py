@@ -29,7 +29,7 @@ LAYERS = {
     "runtime": 0,
     "files": 0,
 }
-WITHIN_A_LAYER = {("records", "files")}
+WITHIN_A_LAYER = {("records", "files"), ("losses", "soft_labels")}
 ONLY_IN = {
     "tf_keras": {"keras_bridge"},
     "tensorflow_model_optimization": {"pruning", "quantization", "architecture_search"},

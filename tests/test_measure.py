@@ -47,6 +47,8 @@ def test_temperature_scaling_recovers_the_temperature_of_made_up_data():
         (lambda: measure.accuracy([[1, 2]], [0, 1]), r"labels must have shape \(1,\), one for each row of scores, got shape \(2,\)"),
         (lambda: measure.accuracy([[1, 2]], [2]), r"labels must be in 0\.\.1, got 2"),
         (lambda: measure.accuracy(np.zeros((0, 3)), []), "labels must hold at least one label"),
+        (lambda: measure.accuracy([[np.nan, 1]], [0]), "scores must be finite, got 1 values"),
+        (lambda: measure.expected_calibration_error([[2.0, 7.0]], [0]), "probabilities must be >= 0 and sum to 1"),
         (lambda: measure.recall([[1, 2]], [1], 0), "label must be one that occurs in labels, got 0"),
         (lambda: measure.reliability([[0.5, 0.5]], [0], bins=0), "bins must be an integer >= 1, got 0"),
     ],

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from kdcourse import datasets, distillation, measure, models
+from kdcourse import datasets, distillation, losses, measure, models
 from kdcourse.soft_labels import cross_entropy, logit_gradient, one_hot, softmax
 
 
@@ -39,7 +39,7 @@ def test_soft_cross_entropy_is_the_numpy_one_times_t_squared():
     rng = np.random.default_rng(0)
     z, v = rng.normal(size=(2, 6, 10)).astype(np.float32) * 5
     for t in (0.5, 1.0, 4.0, 20.0):
-        value = np.asarray(distillation.soft_cross_entropy(t)(softmax(v, t).astype(np.float32), z))
+        value = np.asarray(losses.soft_cross_entropy(t)(softmax(v, t).astype(np.float32), z))
         np.testing.assert_allclose(value, t**2 * cross_entropy(softmax(v, t), z, t), rtol=1e-4)
 
 
@@ -51,7 +51,7 @@ def test_gradient_of_the_loss_is_the_one_of_the_chapter():
     for t in (1.0, 4.0):
         logits = tf.Variable(z)
         with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(distillation.soft_cross_entropy(t)(softmax(v, t).astype(np.float32), logits))
+            loss = tf.reduce_sum(losses.soft_cross_entropy(t)(softmax(v, t).astype(np.float32), logits))
         np.testing.assert_allclose(tape.gradient(loss, logits), t**2 * logit_gradient(z, softmax(v, t), t), atol=1e-4)
 
 
@@ -95,11 +95,17 @@ def test_jitter_moves_each_image_as_a_whole():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"targets": np.eye(10)[:5]}, r"targets must have shape \(examples, classes\) with 40 examples, got shape \(5, 10\)"),
-        ({"targets": np.zeros((40, 10))}, "targets must be probabilities, got rows that sum to 0 to 0"),
-        ({"temperature": 0}, "temperature must be > 0, got 0"),
-        ({"temperature": math.inf}, "temperature must be > 0, got inf"),
-        ({"updates": 0}, "updates and batch_size must be >= 1"),
+        ({"targets": np.eye(10)[:5]}, r"targets must have shape \(examples, classes\) with 40 examples, at least 1, got shape \(5, 10\)"),
+        ({"targets": np.zeros((40, 10))}, "targets must be >= 0 and sum to 1 over the last axis"),
+        ({"targets": np.tile([1.5, -0.5], (40, 1))}, "targets must be >= 0 and sum to 1 .* smallest value of -0.5"),
+        ({"temperature": 0}, "temperature must be > 0 and finite, got 0"),
+        ({"temperature": math.inf}, "temperature must be > 0 and finite, got inf"),
+        ({"temperature": "4"}, "temperature must be one number > 0, got '4'"),
+        ({"updates": 0}, "updates must be an integer >= 1, got 0"),
+        ({"updates": 2.5}, "updates must be an integer >= 1, got 2.5"),
+        ({"batch_size": 0}, "batch_size must be an integer >= 1, got 0"),
+        ({"jitter": -1}, "jitter must be an integer >= 0, got -1"),
+        ({"learning_rate": -1.0}, "learning_rate must be > 0 and finite, got -1.0"),
         ({"seed": -1}, r"seed must be an integer in 0\.\.4294967295, got -1"),
     ],
 )
