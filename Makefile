@@ -10,13 +10,15 @@ ARGS ?=
 SEEDS ?= 0 1 2 3 4
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help lab doctor test test-fast lint unit test-notebooks notebooks notebooks-check experiment experiments teachers colab-check lock benchmarks clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-18s %s\n", $$1, $$2}'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/ready: requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 with venv is needed (Debian, Ubuntu: apt-get install python3 python3-venv)"; exit 1; }
+	@$(or $(PYTHON),false) -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || \
+	{ echo "Python 3.11, 3.12 or 3.13 with venv is needed (Debian, Ubuntu: apt-get install python3 python3-venv)"; exit 1; }
 	@echo "Installing the locked packages into $(VENV), about 3 GB. This happens once and takes a few minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install -r requirements.lock
@@ -29,14 +31,13 @@ lab: $(VENV)/ready ## open the course in JupyterLab (ARGS=--no-browser for a ser
 doctor: $(VENV)/ready ## say what this machine has and what is missing
 	@$(PY) -m kdcourse doctor
 
-test: $(VENV)/ready lint unit test-notebooks ## run every check: lint, unit tests, widgets in a browser, all notebooks
+test: $(VENV)/ready lint unit test-notebooks notebooks-check ## run every check: lint, unit tests, widgets in a browser, all notebooks
 
-test-fast: $(VENV)/ready lint ## the everyday checks, without notebooks, browser and training
+test-fast: $(VENV)/ready lint notebooks-check ## the everyday checks, without notebooks, browser and training
 	$(PY) -m pytest -m "not slow and not browser"
 
-lint: $(VENV)/ready ## ruff, and that every notebook comes from its lesson
+lint: $(VENV)/ready ## ruff
 	$(VENV)/bin/ruff check .
-	$(PY) tools/build_notebooks.py --check
 
 unit: $(VENV)/ready ## all unit and browser tests
 	$(PY) -m pytest
@@ -52,7 +53,7 @@ notebooks-check: $(VENV)/ready ## fail when a notebook does not come from its le
 	$(PY) tools/build_notebooks.py --check
 
 experiment: $(VENV)/ready ## run an experiment: NAME=... SEEDS="5 6 7 8 9", RECORD=1 writes its record
-	$(PY) tools/experiment.py "$(NAME)" --seeds "$(SEEDS)" $(if $(RECORD),--record)
+	$(PY) tools/experiment.py "$(NAME)" --seeds "$(SEEDS)" $(if $(filter 1,$(RECORD)),--record)
 
 experiments: $(VENV)/ready ## list the experiments and whether their records are current
 	$(PY) tools/experiment.py --list

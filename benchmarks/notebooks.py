@@ -5,6 +5,7 @@
 The limits that the course keeps on 2 cores: 120 s and 1.5 GB a notebook. Timings depend on the machine: nothing is asserted here.
 """
 
+import contextlib
 import sys
 import tempfile
 import threading
@@ -21,11 +22,13 @@ ROOT = Path(__file__).resolve().parents[1]
 def peak_memory(pid: int, stop: threading.Event) -> int:
     """Watch a process and what it started until `stop`; return the peak of their resident memory together, in bytes."""
     peak, process = 0, psutil.Process(pid)
-    while not stop.wait(0.1):
-        try:
-            peak = max(peak, sum(p.memory_info().rss for p in [process, *process.children(recursive=True)]))
-        except psutil.Error:
-            break
+    while not stop.wait(0.1) and process.is_running():
+        total = 0
+        with contextlib.suppress(psutil.Error):
+            for p in [process, *process.children(recursive=True)]:
+                with contextlib.suppress(psutil.Error):  # a child may end between the two looks
+                    total += p.memory_info().rss
+        peak = max(peak, total)
     return peak
 
 
@@ -45,9 +48,11 @@ def measure(path: Path) -> tuple[float, float]:
             notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": folder}}, on_notebook_start=watch
         )
         began = time.monotonic()
-        client.execute()
+        try:
+            client.execute()
+        finally:
+            stop.set()
         seconds = time.monotonic() - began
-    stop.set()
     for watcher in watchers:
         watcher.join()
     return seconds, max(peaks, default=0) / 1e9

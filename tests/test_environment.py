@@ -1,5 +1,6 @@
 """One hand-written list of dependencies: pyproject.toml, requirements.lock and environment.yml must agree."""
 
+import importlib.metadata
 import re
 import tomllib
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 import yaml
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
+
+import kdcourse
 
 ROOT = Path(__file__).resolve().parents[1]
 ASKED_FOR = {"jupyterlab", "tensorflow", "tensorflow-model-optimization", "matplotlib", "ipywidgets", "nbval"}
@@ -91,6 +94,11 @@ def test_what_was_asked_for_is_there_and_colab_may_keep_what_it_has():
     assert ASKED_FOR <= set(requirements)
     for name, version in COLAB.items():
         assert requirements[name].specifier.contains(version), f"Colab has {name} {version}, pyproject.toml asks for {requirements[name]}"
+
+
+def test_one_version():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"]
+    assert cited == kdcourse.__version__ == importlib.metadata.version("kdcourse")
 
 
 def test_lock_names_no_index():

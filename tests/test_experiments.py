@@ -26,6 +26,12 @@ def test_comparisons_follow_from_the_values(name):
         assert [stored[k] for k in ("difference", "low", "high")] == pytest.approx([fresh[k] for k in ("difference", "low", "high")])
 
 
+def test_verdicts_come_from_seeds_that_nothing_was_tuned_on():
+    tuned = {seed for name in records.names() if name.startswith("choice") for seed in records.load(name)["seeds"]}
+    judged = {seed for name in records.names() if not name.startswith("choice") for seed in records.load(name)["seeds"]}
+    assert tuned and judged and not tuned & judged
+
+
 def outside(record, seed, rerun):
     """Return the arms of `rerun` that are too far from the record: 4 standard deviations over the seeds, or 3 points if that is more."""
     place, found = record["seeds"].index(seed), []

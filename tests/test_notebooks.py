@@ -22,7 +22,7 @@ from lessons import tags
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted(p.relative_to(ROOT).as_posix() for folder in ("", "solutions") for p in (ROOT / "notebooks" / folder).glob("*.ipynb"))
-PLACE = re.compile(r"(?<![\w.])(?:/(?:home|root|tmp|Users|opt|mnt)/|C:\\)")
+PLACE = re.compile(r"(?<![\w.])(?:/(?:home|root|tmp|Users|opt|mnt|usr|var|content)/|[A-Z]:\\)")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -134,6 +134,11 @@ def asks_for_predictions(nb, path):
     return [] if count >= 2 else [f"**Predict first.** at least twice, found {count}"]
 
 
+def tells_its_length_and_what_to_notice(nb, path):
+    found = [] if re.search(r"minutes to read.* to run", nb.cells[0].source) else ["the title must tell the minutes to read and to run"]
+    return found + ([] if any("**What to notice.**" in c.source for c in prose(nb)) else ["no **What to notice.**"])
+
+
 def has_a_widget(nb, path):
     return [] if any(WIDGET in output.get("data", {}) for _, output in outputs(nb)) else ["no cell shows a widget"]
 
@@ -189,7 +194,7 @@ RULES = [
 ]  # fmt: skip
 CHAPTER_RULES = [
     has_all_headings, opens_with_an_interview_question, asks_for_predictions, has_a_widget, shows_its_records,
-    has_exercises_with_checks, has_a_quiz, has_a_whole_interview_corner, has_the_length_of_a_chapter,
+    tells_its_length_and_what_to_notice, has_exercises_with_checks, has_a_quiz, has_a_whole_interview_corner, has_the_length_of_a_chapter,
 ]  # fmt: skip
 
 
@@ -213,7 +218,8 @@ def test_records_come_from_the_cells_on_the_page():
 # --- each rule can fail ---
 
 PATH = "notebooks/01_good.ipynb"
-TITLE = f"# Good\n\n[![Open in Colab](c.svg)]({links.colab_url(PATH)})\n[![Open in Binder](b.svg)]({links.binder_url(PATH)})"
+OPEN = f"[![Open in Colab](c.svg)]({links.colab_url(PATH)})\n[![Open in Binder](b.svg)]({links.binder_url(PATH)})"
+TITLE = f"# Good\n\nAbout 10 minutes to read, 1 to run.\n\n{OPEN}"
 STUB = 'def half(x):\n    """Return half of x."""\n    raise quiz.NotSolved'
 EXPERIMENT = '@evidence.experiment("accuracy", [("a", "b")])\ndef toy(seed):\n    return {"a": 1, "b": 0}'
 CORNER = "## Interview corner\n*In 30 seconds.* *In 3 minutes.* *Follow-up.* *Common wrong answer.* *See it hold:*"
@@ -228,7 +234,8 @@ def tagged(source, *names, **more):
 
 def good_chapter():
     exercise = [tagged(STUB, "solution"), tagged('with quiz.check("half"):\n    assert half(2) == 1', "check")]
-    said = [TITLE, "## What you will be able to do\n> **Why half?**", "**Predict first.** A", "**Predict first.** B", "## What goes wrong"]
+    said = [TITLE, "## What you will be able to do\n> **Why half?**", "**Predict first.** A", "**Predict first.** B"]
+    said += ["**What to notice.** C", "## What goes wrong"]
     return new_notebook(
         cells=[
             *map(new_markdown_cell, said),
@@ -306,6 +313,8 @@ BAD = [
     (opens_with_an_interview_question, swap("> **Why half?**", "Why half?")),
     (asks_for_predictions, swap("**Predict first.** B", "B")),
     (has_a_widget, drop_outputs),
+    (tells_its_length_and_what_to_notice, swap("minutes to read", "minutes")),
+    (tells_its_length_and_what_to_notice, swap("**What to notice.** C", "C")),
     (shows_its_records, swap('records.load("toy")', 'records.load("other")')),
     (shows_its_records, swap("@evidence.experiment", "@something")),
     (has_exercises_with_checks, swap("Exercise 2", "Section")),

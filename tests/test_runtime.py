@@ -51,6 +51,23 @@ def test_doctor_names_what_is_missing_with_the_command_that_gets_it(monkeypatch)
     assert "datasets.load('mnist')" in missing and "jupyterlab" not in missing
 
 
+def test_doctor_survives_a_wrong_folder_and_a_missing_package(monkeypatch):
+    def no_psutil():
+        raise ImportError("psutil")
+
+    monkeypatch.setenv("KDCOURSE_DATA", "no/such/folder")
+    monkeypatch.setattr(doctor.runtime, "memory_gb", no_psutil)
+    lines, missing = doctor.report()
+    assert "KDCOURSE_DATA must name a folder, got 'no/such/folder'" in missing
+    assert any(line.startswith("memory") and line.endswith("unknown") for line in lines)
+
+
+def test_memory_is_that_of_the_container(monkeypatch):
+    monkeypatch.setenv("MEM_LIMIT", "1073741824")
+    total, free = doctor.runtime.memory_gb()
+    assert total <= 1.08 and free <= total
+
+
 def test_wrong_calls_of_the_command_line(capsys):
     assert command.main(["docter"]) == 2 and command.main([]) == 2
     assert "usage: python -m kdcourse doctor" in capsys.readouterr().err

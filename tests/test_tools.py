@@ -443,3 +443,4 @@ def test_readme_is_moved_to_the_address_of_pyproject(tmp_path):
 def test_readme_has_the_present_address():
     text = (links.ROOT / "README.md").read_text(encoding="utf-8")
     assert links.readdressed(text) == text
+    assert ("public address is not set yet" in text) == ("your_account" in links.repository()), "say so only as long as it holds"

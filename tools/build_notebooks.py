@@ -38,6 +38,12 @@ class _ThisPython(KernelSpecManager):
         return KernelSpec(argv=argv, display_name=KERNEL["display_name"], language="python")
 
 
+def _environment(profile: Path, empty: Path) -> dict[str, str]:
+    """Return the kernel's environment: no start-up files and no data folders of the author's own, so that none shows in an output."""
+    kept = {name: value for name, value in os.environ.items() if name != "KDCOURSE_DATA"}
+    return kept | {"IPYTHONDIR": str(profile), "KERAS_HOME": str(empty / ".keras")}
+
+
 async def execute(made, name: str) -> None:
     """Execute a notebook in place, in an empty folder.
 
@@ -59,8 +65,7 @@ async def execute(made, name: str) -> None:
         running = {}
         client.on_cell_start = lambda cell, cell_index: running.update(cell=cell)
         try:
-            # no start-up files of the author's own IPython
-            await client.async_execute(env=os.environ | {"IPYTHONDIR": str(profile)})
+            await client.async_execute(env=_environment(profile, empty))
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             source = running["cell"].source if running else "(the kernel did not start)"
             text = re.sub(r"\x1b\[[0-9;]*m", "", str(error.traceback if isinstance(error, CellExecutionError) else error)).strip()
@@ -136,8 +141,10 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("slug", nargs="*", help="lessons to build, for example 01_soft_labels (default: all)")
     parser.add_argument("--check", action="store_true", help="execute nothing; fail when a notebook does not come from its lesson")
-    parser.add_argument("-j", "--jobs", type=int, choices=(1, 2), default=1, help="notebooks built at a time")
+    parser.add_argument("-j", "--jobs", type=int, default=1, help="notebooks built at a time")
     given = parser.parse_args(arguments)
+    if given.jobs < 1:
+        parser.error(f"--jobs must be >= 1, got {given.jobs}")
     unknown = [slug for slug in given.slug if slug not in slugs(root)]
     if unknown:
         print(f"SLUG must be one of {', '.join(slugs(root))}, got {', '.join(unknown)}", file=sys.stderr)

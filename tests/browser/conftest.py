@@ -33,6 +33,7 @@ def page(browser):
     """A fresh page; the test fails if anything on it threw an error that nobody caught."""
     errors = []
     page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(120_000)  # a slow machine is no failure
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     page.close()

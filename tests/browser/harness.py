@@ -19,7 +19,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-NO_BROWSER = "no Chromium or Chrome found: on Debian or Ubuntu, apt-get install chromium; elsewhere, install Chrome"
+NO_BROWSER = "no Chromium or Chrome found: on Debian, apt-get install chromium; elsewhere, install Google Chrome"
 MAC_APPS = [
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
@@ -38,11 +38,22 @@ KERNEL_IDLE = """() => {
 
 
 def find_browser() -> str | None:
-    """Return the path of a Chromium or Chrome on this machine, or None."""
-    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"):
-        if path := shutil.which(name):
+    """Return the path of a Chromium or Chrome on this machine that starts, or None.
+
+    Ubuntu's chromium is a snap: it may not read the temporary folders of the tests.
+    """
+    named = [shutil.which(name) for name in ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser", "chrome")]
+    for path in [*filter(None, named), *MAC_APPS]:
+        if Path(path).exists() and "/snap/" not in str(Path(path).resolve()) and _starts(path):
             return path
-    return next((path for path in MAC_APPS if Path(path).exists()), None)
+    return None
+
+
+def _starts(path: str) -> bool:
+    try:
+        return subprocess.run([path, "--version"], capture_output=True, timeout=60).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def launch(playwright, path: str):
@@ -59,7 +70,7 @@ class Lab:
     def open(self, page, name: str) -> None:
         """Open the notebook `name` (relative to the served folder) and wait until its kernel is idle."""
         page.goto(f"{self.url}/doc/tree/{name}?token={self.token}&reset")
-        page.wait_for_function(KERNEL_IDLE, timeout=60_000)
+        page.wait_for_function(KERNEL_IDLE, timeout=180_000)
 
     def run_all(self, page) -> None:
         """Run every cell and wait until the last has finished."""
@@ -128,7 +139,7 @@ def jupyterlab(folder: Path, scratch: Path):
                 server.kill()
 
 
-def _wait_until_served(url: str, server: subprocess.Popen, log: Path, seconds: float = 60) -> None:
+def _wait_until_served(url: str, server: subprocess.Popen, log: Path, seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and server.poll() is None:
         with contextlib.suppress(OSError):

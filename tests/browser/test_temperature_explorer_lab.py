@@ -100,9 +100,9 @@ def test_two_views_agree_after_a_burst_of_moves(lab, page):
         slider.dispatchEvent(new Event("input", {bubbles: true}));
       }
     }""")
+    assert_kernel_hears(lab, page, "0.261 0")
     page.wait_for_timeout(500)  # an echo from the kernel that moved the slider back would come now
     assert [numbers(view)["temperature"] for view in views] == [0.261, 0.261]
-    assert_kernel_hears(lab, page, "0.261 0")
     assert lab.error_outputs(page) == []
 
 
