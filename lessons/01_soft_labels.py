@@ -417,7 +417,7 @@ plots.verdicts(record)
 # **Which gain is which?** Read the comparisons one by one.
 #
 # - *Soft labels alone*, on the same 100 images: from the full teacher no difference was found; those of the few-label teacher even cost
-#   something, and we do not know why.
+#   something. We do not know why, and five other seeds did not show it: run your own before you build on it.
 # - *Unlabelled images*: the large step. The same teacher, asked about 2,900 more images, helps a lot.
 # - *Softness*: the teacher's first choices as hard labels do about as well. The interval contains zero.
 # - *The teacher's own labels*: the full teacher adds a clear step. That is label information reaching the student through a second

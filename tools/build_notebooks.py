@@ -159,7 +159,8 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     except* LessonError as group:
         failures = [str(error) for error in group.exceptions]
     if failures:
-        print("\n".join(failures) + ("\nBuild them again: make notebooks (it overwrites them: keep a copy of your own work)" if given.check else ""), file=sys.stderr)
+        advice = "\nBuild them again: make notebooks (it overwrites them: keep a copy of your own work)" if given.check else ""
+        print("\n".join(failures) + advice, file=sys.stderr)
     elif given.check:
         print(f"{2 * len(names)} notebooks come from their lessons")
     return 1 if failures else 0
