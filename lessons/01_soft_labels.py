@@ -32,7 +32,7 @@
 # > **The interviewer asks:** "What is the basic principle of knowledge distillation? And if the teacher only gives the right
 # > answer with 99.9% confidence, what exactly does the student learn from it?"
 #
-# Most people answer the first half and stop at the second. At the end of this chapter you will have run both.
+# Most people answer the first half only. You will run both.
 
 # %% tags=["experiment-setup"]
 import numpy as np
@@ -163,9 +163,8 @@ plots.matrix(
     xlabel="class that gets a share", ylabel="label of the image", decimals=1)  # fmt: skip
 
 # %% [markdown]
-# Is this knowledge, or noise? Test it on somebody who never met this teacher. The small student below learned from hard labels alone.
-# If the teacher's similarities are real, the student's *mistakes* should fall on the same pairs. We took the similarities from the
-# validation split; the mistakes are on the test split.
+# Is this knowledge, or noise? The small student below learned from hard labels alone; it never met this teacher. If the similarities
+# (from the validation split) are real, its *mistakes* (on the test split) should fall on the same pairs.
 
 # %%
 from scipy.stats import spearmanr
@@ -297,8 +296,8 @@ plots.reliability(panels, data.y_test, f"Reliability diagrams: the teacher's dot
 # **What to notice.** A dot below the diagonal is too much confidence. (Bins with fewer than 10 digits are left out.) Our teacher
 # needs hardly any correction; the student that learned by heart needs a lot.
 #
-# The same knob serves two purposes. To *calibrate*, you look for the one temperature at which confidence is true. To *distil*, you
-# choose a temperature at which the student learns most. They need not be equal.
+# The same knob serves two purposes. To *calibrate*, you take the temperature at which confidence is true; to *distil*, the one at
+# which the student learns most.
 #
 # ## Round 4. Why $T^2$?
 #
@@ -336,8 +335,8 @@ assert np.allclose(t**2 * gradient, t**2 * limit, atol=0.05), "the limit (z - v)
 # %% [markdown]
 # **What to notice.** One $1/T$ comes from the chain rule, the other because the two softmaxes grow alike. Far above the size of the
 # logits, distillation is matching logits, and $T^2$ holds the gradient still. At low $T$ it does not quite: where teacher and student
-# are both sure, the gradient at $T = 1$ is almost zero, and $T^2$ times it still grows. So $T^2$ keeps the size *roughly*, beside
-# another loss too, and a new $T$ may still want a new learning rate. That is why Round 5 searches both.
+# are both sure, the gradient at $T = 1$ is almost zero, and $T^2$ times it still grows. So a new $T$ may still want a new learning
+# rate; Round 5 searches both.
 #
 # ## Round 5. Does the student gain? Three experiments
 #
@@ -519,9 +518,8 @@ print(evidence.table(evidence.run(omitted_digit, [20])))
 # %% [markdown]
 # ### How the settings were chosen
 #
-# Each arm above used the learning rate and the temperature that were best for it on the *validation* split, over seeds 0 to 4; the
-# verdicts come from seeds 10 to 19. Hard labels got the same care as soft ones: a gain that is only a better learning rate is a
-# common mistake.
+# Each arm above used the learning rate and temperature that were best for it on the *validation* split, over seeds 0 to 4; the
+# verdicts come from seeds 10 to 19. Hard labels got the same care: a gain that is only a better learning rate is a common mistake.
 
 
 # %% tags=["experiment"]
@@ -641,8 +639,8 @@ print(f"the check, before training: teacher on these labels {measure.accuracy(te
 assert measure.accuracy(teacher_logits.train, data.y_train[shuffled]) < 0.2, "the one-line check catches it without any training"
 
 # %% [markdown]
-# With labels mixed into the loss, the same bug is much harder to see: the student still learns from the labels, a little worse than
-# before. Compare the cached logits with the labels before you train, each time.
+# With labels mixed into the loss, the same bug only makes the student a little worse. Compare the cached logits with the labels
+# before you train, each time.
 #
 # ## Exercises
 #
@@ -747,14 +745,14 @@ quiz.show("01_soft_labels")
 # gradient of the soft loss falls like $1/T^2$. The factor cancels that, so the balance with a label loss stays roughly the same when
 # $T$ changes.
 #
-# *In 3 minutes.* Derive it: one $1/T$ comes from the chain rule, the other because the difference of the two softmaxes shrinks with
-# $1/T$. In the limit the gradient is $(z - v)/(N T^2)$ for logits of mean zero. Then name the other sources: smoothing (the same for
-# each image), ensembles (soft where members disagree), people (soft where the image is unclear).
+# *In 3 minutes.* Derive it: one $1/T$ comes from the chain rule, the other because the two softmaxes grow alike. In the limit the
+# gradient is $(z - v)/(N T^2)$ for logits of mean zero. Then name other sources: smoothing (the same for each image), ensembles (soft
+# where members disagree), people.
 #
 # *Follow-up.* Must a service that returns probabilities only be distilled at $T = 1$? No: Exercise 1.
 #
-# *Common wrong answer.* "$T^2$ is a hyperparameter." Or: "the temperature makes the student more accurate." It makes small logits
-# visible; what that is worth is measured.
+# *Common wrong answer.* "The temperature makes the student more accurate." It makes small logits visible; what that is worth is
+# measured.
 #
 # *See it hold:* the table of gradients in Round 4.
 
