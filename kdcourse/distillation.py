@@ -1,5 +1,6 @@
 """Training a student on soft labels with the ordinary ``compile`` and ``fit`` of Keras."""
 
+import gc
 from collections.abc import Callable
 
 import numpy as np
@@ -52,6 +53,7 @@ def train(
     if not np.isscalar(learning_rate) or not 0 < learning_rate < np.inf:
         raise ValueError(f"learning_rate must be > 0 and finite, got {learning_rate!r}")
     loss = soft_cross_entropy(temperature)
+    gc.collect()  # models trained before are held in cycles: without this, a notebook's memory grows with every training
     set_seed(seed)
     import keras
 
