@@ -52,8 +52,8 @@ notebooks: $(VENV)/ready ## build and execute the notebooks from lessons/ (ARGS=
 notebooks-check: $(VENV)/ready ## fail when a notebook does not come from its lesson
 	$(PY) tools/build_notebooks.py --check
 
-experiment: $(VENV)/ready ## run an experiment: NAME=... SEEDS="5 6 7 8 9", RECORD=1 writes its record
-	$(PY) tools/experiment.py "$(NAME)" --seeds "$(SEEDS)" $(if $(filter 1,$(RECORD)),--record)
+experiment: $(VENV)/ready ## run an experiment: NAME=... SEEDS="5 6 7 8 9", RECORD=1 writes its record, JOBS=1 one seed at a time
+	$(PY) tools/experiment.py "$(NAME)" --seeds "$(SEEDS)" --jobs $(JOBS) $(if $(filter 1,$(RECORD)),--record)
 
 experiments: $(VENV)/ready ## list the experiments and whether their records are current
 	$(PY) tools/experiment.py --list

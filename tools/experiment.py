@@ -5,10 +5,13 @@ The function that runs is the one on the page: the cell tagged ``experiment``, a
 
 import argparse
 import ast
+import concurrent.futures
 import datetime
 import hashlib
 import json
 import linecache
+import multiprocessing
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -77,8 +80,31 @@ def status(experiment: Experiment, root: Path = ROOT) -> str:
     return "current" if json.loads(path.read_text(encoding="utf-8"))["source_sha256"] == experiment.sha256 else "stale"
 
 
-def run(experiment: Experiment, seeds: list[int], root: Path = ROOT, record: bool = False) -> dict:
-    """Run `experiment` over `seeds`, a line of progress for each, and return its record.
+def _one_seed(experiment: Experiment, seed: int) -> tuple[dict[str, float], float]:
+    """Return ({arm: metric}, seconds) of one seed; what a process of its own runs."""
+    began = time.monotonic()
+    values = evidence.run(experiment.function(), [seed])["values"]
+    return {arm: numbers[0] for arm, numbers in values.items()}, time.monotonic() - began
+
+
+def _in_parallel(experiment: Experiment, seeds: list[int], jobs: int):
+    """Yield (seed, {arm: metric}, seconds) as they come, from `jobs` processes of one thread each.
+
+    Small networks hardly use a second core: two processes are nearly twice as fast as one with two threads.
+    """
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting = {pool.submit(_one_seed, experiment, seed): seed for seed in seeds}
+        try:
+            for done in concurrent.futures.as_completed(waiting):
+                yield waiting[done], *done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def run(experiment: Experiment, seeds: list[int], root: Path = ROOT, record: bool = False, jobs: int = 1) -> dict:
+    """Run `experiment` over `seeds`, a line of progress for each, `jobs` seeds at a time, and return its record.
 
     With `record` each seed's result is kept in build/experiments/ as it comes, so that an interrupted run goes on where it
     stopped, and the record is written to data/experiments/ at the end. Without it nothing is written.
@@ -88,24 +114,24 @@ def run(experiment: Experiment, seeds: list[int], root: Path = ROOT, record: boo
     if kept:
         print(f"taken over from an interrupted run: seeds {' '.join(map(str, kept))}", flush=True)
     function = experiment.function()
-    started = time.monotonic()
 
-    def after_seed(seed, values):
-        nonlocal started
-        kept[seed] = {"seed": seed, "values": values, "seconds": round(time.monotonic() - started, 2)}
-        started = time.monotonic()
+    def keep(seed, values, seconds):
+        kept[seed] = {"seed": seed, "values": values, "seconds": round(seconds, 2)}
         numbers = "  ".join(f"{arm} {value:.4f}" for arm, value in values.items())
-        print(f"seed {seed}: {numbers}  ({kept[seed]['seconds']:.1f} s)", flush=True)
+        print(f"seed {seed}: {numbers}  ({seconds:.1f} s)", flush=True)
         if record:
             _write_notes(notes, kept.values())
 
-    result = evidence.run(function, seeds, {seed: note["values"] for seed, note in kept.items()}, after_seed)
+    missing = [seed for seed in seeds if seed not in kept]
+    for result in _in_parallel(experiment, missing, jobs) if jobs > 1 else ((seed, *_one_seed(experiment, seed)) for seed in missing):
+        keep(*result)
+    result = evidence.as_record(function, {seed: kept[seed]["values"] for seed in seeds})
     if record:
         result |= {
             "source_sha256": experiment.sha256,
             "versions": runtime.versions(PACKAGES),
             "cpu": runtime.cpu_name(),
-            "cores": runtime.cores(),
+            "cores": 1 if jobs > 1 else runtime.cores(),
             "seconds": round(sum(note["seconds"] for note in kept.values()), 1),
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         }
@@ -143,6 +169,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     parser.add_argument("name", nargs="?", default="", help="the experiment's function")
     parser.add_argument("--seeds", default="0 1 2 3 4", help='for example "0 1 2" (default: "%(default)s")')
     parser.add_argument("--record", action="store_true", help="write data/experiments/NAME.json as well")
+    parser.add_argument("--jobs", type=int, default=1, help="seeds that run at the same time, each on one core (default: %(default)s)")
     parser.add_argument("--list", action="store_true", help="list all experiments, and whether their record is current")
     given = parser.parse_args(arguments)
     try:
@@ -160,7 +187,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
                 print(f"{path.stem:32} in no lesson: delete {path.relative_to(root)}")
         return 0
     try:
-        print(evidence.table(run(experiments[given.name], seeds, root, given.record)))
+        print(evidence.table(run(experiments[given.name], seeds, root, given.record, given.jobs)))
     except KeyboardInterrupt:
         print("interrupted" + ("; the same command goes on where it stopped" if given.record else ""), file=sys.stderr)
         return 130

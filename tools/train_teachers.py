@@ -4,6 +4,7 @@ import datetime
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,28 +18,33 @@ FOLDER = Path(__file__).resolve().parents[1] / "data" / "teachers"
 CONFIG = {
     "mnist-5k-teacher": {"seed": 0, "updates": 2000, "learning_rate": 2e-3, "batch_size": 64, "jitter": 2},
     "mnist-5k-student": {"seed": 0, "updates": 1500, "learning_rate": 2e-3, "batch_size": 64},
+    "mnist-teacher": {"seed": 0, "updates": 43_000, "learning_rate": 1e-3, "batch_size": 256, "jitter": 2},
 }
+BUILD = models.TRAINED | {"mnist-teacher": partial(models.hinton_teacher, dtype="mixed_bfloat16")}
 
 
 def make(name: str) -> None:
-    """Train one model and write its three files, each whole or not at all."""
-    data, config, began = datasets.load("mnist-5k"), CONFIG[name], time.time()
-    model = distillation.train(models.TRAINED[name], data.x_train, one_hot(data.y_train, 10), verbose=1, **config)
+    """Train one model and write its files, each whole or not at all."""
+    data = datasets.load("mnist", validation=5000) if name == "mnist-teacher" else datasets.load("mnist-5k")
+    config, began = CONFIG[name], time.time()
+    model = distillation.train(BUILD[name], data.x_train, one_hot(data.y_train, 10), verbose=1, **config)
     seconds = time.time() - began
     splits = {split: (getattr(data, f"x_{split}"), getattr(data, f"y_{split}")) for split in models.Logits._fields}
     logits = {split: distillation.logits(model, x).astype(np.float16) for split, (x, _) in splits.items()}
-    plain = models.TRAINED[name](name=name)  # without the optimizer's state
-    plain.set_weights(model.get_weights())
-    with written_whole(FOLDER / f"{name}.weights.h5") as temporary:
-        plain.save_weights(temporary)
+    if name in models.TRAINED:
+        plain = models.TRAINED[name](name=name)  # without the optimizer's state
+        plain.set_weights(model.get_weights())
+        with written_whole(FOLDER / f"{name}.weights.h5") as temporary:
+            plain.save_weights(temporary)
     with written_whole(FOLDER / f"{name}.npz") as temporary:
         np.savez_compressed(temporary, **logits)
     provenance = {
-        "model": f"kdcourse.models.{models.TRAINED[name].__name__}",
+        "model": f"kdcourse.models.{getattr(BUILD[name], 'func', BUILD[name]).__name__}",
         "parameters": model.count_params(),
-        "data": "mnist-5k, training split, hard labels",
-        "config": config,
+        "data": f"{data.name}, training split ({len(data.x_train)} images), hard labels",
+        "config": config | getattr(BUILD[name], "keywords", {}),
         "accuracy": {split: measure.accuracy(logits[split], y) for split, (_, y) in splits.items()},
+        "errors": {split: int(np.sum(logits[split].argmax(1) != y)) for split, (_, y) in splits.items()},
         "command": f"python tools/train_teachers.py {name}",
         "versions": runtime.versions(("kdcourse", "tensorflow", "keras", "numpy")),
         "cpu": runtime.cpu_name(),
