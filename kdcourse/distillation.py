@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .losses import soft_cross_entropy
+from .losses import tempered_cross_entropy
 from .runtime import set_seed
 from .soft_labels import checked_probabilities
 
@@ -52,7 +52,7 @@ def train(
             raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
     if not np.isscalar(learning_rate) or not 0 < learning_rate < np.inf:
         raise ValueError(f"learning_rate must be > 0 and finite, got {learning_rate!r}")
-    loss = soft_cross_entropy(temperature)
+    loss = tempered_cross_entropy(temperature)
     gc.collect()  # models trained before are held in cycles: without this, a notebook's memory grows with every training
     set_seed(seed)
     import keras

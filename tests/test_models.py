@@ -35,11 +35,11 @@ def test_teacher_is_better_than_the_student_that_ships():
     assert teacher > student + 0.03
 
 
-def test_soft_cross_entropy_is_the_numpy_one_times_t_squared():
+def test_tempered_cross_entropy_is_the_numpy_one_times_t_squared():
     rng = np.random.default_rng(0)
     z, v = rng.normal(size=(2, 6, 10)).astype(np.float32) * 5
     for t in (0.5, 1.0, 4.0, 20.0):
-        value = np.asarray(losses.soft_cross_entropy(t)(softmax(v, t).astype(np.float32), z))
+        value = np.asarray(losses.tempered_cross_entropy(t)(softmax(v, t).astype(np.float32), z))
         np.testing.assert_allclose(value, t**2 * cross_entropy(softmax(v, t), z, t), rtol=1e-4)
 
 
@@ -51,7 +51,7 @@ def test_gradient_of_the_loss_is_the_one_of_the_chapter():
     for t in (1.0, 4.0):
         logits = tf.Variable(z)
         with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(losses.soft_cross_entropy(t)(softmax(v, t).astype(np.float32), logits))
+            loss = tf.reduce_sum(losses.tempered_cross_entropy(t)(softmax(v, t).astype(np.float32), logits))
         np.testing.assert_allclose(tape.gradient(loss, logits), t**2 * logit_gradient(z, softmax(v, t), t), atol=1e-4)
 
 
