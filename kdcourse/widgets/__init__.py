@@ -5,9 +5,9 @@ A widget is loaded when it is first asked for, so that one which needs the page 
 
 import importlib
 
-_HOMES = {"TemperatureExplorer": "temperature_explorer"}
+_HOMES = {"LossExplorer": "loss_explorer", "TemperatureExplorer": "temperature_explorer"}
 
-__all__ = ["TemperatureExplorer"]
+__all__ = ["LossExplorer", "TemperatureExplorer"]
 
 
 def __getattr__(name: str):

@@ -36,6 +36,31 @@ KERNEL_IDLE = """() => {
   return kernel?.connectionStatus === "connected" && kernel.status === "idle";
 }"""
 
+# The least that anywidget's model does: values by name, events on a change, and views drawn from the widget's own module and style.
+BARE_PAGE = """async ({esm, css, values, views}) => {
+  const style = document.createElement("style");
+  style.textContent = css;
+  document.head.append(style);
+  const heard = new Map();
+  window.saves = 0;
+  window.model = {
+    get: (name) => values[name],
+    set(name, value) {
+      if (values[name] === value) return;
+      values[name] = value;
+      for (const callback of heard.get("change:" + name) ?? []) callback();
+    },
+    on: (event, callback) => heard.set(event, [...(heard.get(event) ?? []), callback]),
+    off: (event, callback) => heard.set(event, (heard.get(event) ?? []).filter((other) => other !== callback)),
+    save_changes: () => { window.saves += 1; },
+  };
+  window.listeners = () => [...heard.values()].flat().length;
+  const module = await import(URL.createObjectURL(new Blob([esm], {type: "text/javascript"})));
+  window.cleanups = Array.from({length: views}, () => module.default.render({
+    model, el: document.body.appendChild(document.createElement("div")),
+  }));
+}"""
+
 
 def find_browser() -> str | None:
     """Return the path of a Chromium or Chrome on this machine that starts, or None.
@@ -59,6 +84,14 @@ def _starts(path: str) -> bool:
 def launch(playwright, path: str):
     """Return a headless browser: `path` driven by `playwright` (what sync_playwright() gives)."""
     return playwright.chromium.launch(executable_path=path, args=FLAGS)
+
+
+def show(page, widget, views=1):
+    """Show an anywidget in a bare page, without a kernel; its model is the page's `model`, each view's cleanup in `cleanups`."""
+    page.set_content("<!doctype html><html><body></body></html>")
+    state = widget.get_state()
+    values = {name: value for name, value in state.items() if not name.startswith("_")}
+    page.evaluate(BARE_PAGE, {"esm": state["_esm"], "css": state["_css"], "values": values, "views": views})
 
 
 class Lab:

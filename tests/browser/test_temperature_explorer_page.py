@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from harness import show
 
 from kdcourse import soft_labels
 from kdcourse.widgets import TemperatureExplorer
@@ -16,38 +17,6 @@ IMAGES = _RNG.random((3, 28, 28))
 TEACHER, STUDENT = _RNG.normal(0, 4, (2, 3, 10))
 # A hard case: far apart, and so large that a naive exp overflows at T = 0.25. Adding a constant to logits changes no softmax.
 TEACHER[1], STUDENT[1] = 500 + np.linspace(40, -40, 10), np.linspace(-40, 40, 10) - 500
-
-# The least that anywidget's model does: values by name, events on a change, and views drawn from the widget's own module and style.
-PAGE = """async ({esm, css, values, views}) => {
-  const style = document.createElement("style");
-  style.textContent = css;
-  document.head.append(style);
-  const heard = new Map();
-  window.saves = 0;
-  window.model = {
-    get: (name) => values[name],
-    set(name, value) {
-      if (values[name] === value) return;
-      values[name] = value;
-      for (const callback of heard.get("change:" + name) ?? []) callback();
-    },
-    on: (event, callback) => heard.set(event, [...(heard.get(event) ?? []), callback]),
-    off: (event, callback) => heard.set(event, (heard.get(event) ?? []).filter((other) => other !== callback)),
-    save_changes: () => { window.saves += 1; },
-  };
-  window.listeners = () => [...heard.values()].flat().length;
-  const module = await import(URL.createObjectURL(new Blob([esm], {type: "text/javascript"})));
-  window.cleanups = Array.from({length: views}, () => module.default.render({
-    model, el: document.body.appendChild(document.createElement("div")),
-  }));
-}"""
-
-
-def show(page, explorer, views=1):
-    page.set_content("<!doctype html><html><body></body></html>")
-    state = explorer.get_state()
-    values = {name: state[name] for name in ("examples", "class_names", "selected", "temperature")}
-    page.evaluate(PAGE, {"esm": state["_esm"], "css": state["_css"], "values": values, "views": views})
 
 
 def numbers(page, view=0):

@@ -1,0 +1,366 @@
+// The loss explorer's page side: all of its mathematics, in float64, so that it lives without a kernel.
+// Names as in the course: v are the teacher's logits, z the student's, T the temperature; alpha weighs the teacher's term.
+
+const T_MIN = 0.25, T_MAX = 20, STEPS = 16; // STEPS positions of the slider double the temperature
+const FIRST = STEPS * Math.log2(T_MIN), LAST = Math.ceil(STEPS * Math.log2(T_MAX));
+const T_TICKS = [0.25, 0.5, 1, 2, 4, 8, 20], ALPHA_TICKS = [0, 0.25, 0.5, 0.75, 1];
+const SMOOTHING = 0.1, MSE_WEIGHT = 0.5, TARGET_WEIGHT = 1, NON_TARGET_WEIGHT = 8;
+
+// Three digits, so that the temperature shown is the temperature used.
+const temperatureAt = (position) => Math.min(T_MAX, Number((2 ** (position / STEPS)).toPrecision(3)));
+const positionOf = (T) => (T >= T_MAX ? LAST : Math.round(STEPS * Math.log2(T)));
+
+const sum = (values) => values.reduce((a, b) => a + b, 0);
+const mean = (values) => sum(values) / values.length;
+const largestOf = (gradient) => Math.max(...gradient.map(Math.abs));
+function logSumExp(values) {
+  const largest = Math.max(...values); // so that exp never overflows
+  return largest + Math.log(sum(values.map((x) => Math.exp(x - largest))));
+}
+function logSoftmax(logits, T) {
+  const scaled = logits.map((x) => x / T), logSum = logSumExp(scaled);
+  return scaled.map((x) => x - logSum);
+}
+const softmax = (logits, T) => logSoftmax(logits, T).map(Math.exp);
+const kl = (logP, logQ) => sum(logP.map((l, i) => Math.exp(l) * (l - logQ[i])));
+
+// The soft terms: each returns its value for one example and its gradient on the student's logits z.
+
+function softCrossEntropy({ teacher: v, student: z }, T) {
+  const p = softmax(v, T), logQ = logSoftmax(z, T);
+  return { value: -(T ** 2) * sum(p.map((x, i) => x * logQ[i])), gradient: logQ.map((l, i) => T * (Math.exp(l) - p[i])) };
+}
+
+function klDivergence(example, T) {
+  const value = T ** 2 * kl(logSoftmax(example.teacher, T), logSoftmax(example.student, T));
+  return { value, gradient: softCrossEntropy(example, T).gradient }; // they differ by the teacher's entropy, which z does not move
+}
+
+function mseLogits({ teacher: v, student: z }) {
+  const difference = z.map((x, i) => x - v[i]);
+  return { value: mean(difference.map((d) => d * d)), gradient: difference.map((d) => (2 * d) / z.length) };
+}
+
+function mseProbabilities({ teacher: v, student: z }, T) {
+  const p = softmax(v, T), q = softmax(z, T), difference = q.map((x, i) => x - p[i]);
+  const middle = sum(q.map((x, i) => x * difference[i])); // dq_i/dz_j = q_i ((i = j) - q_j) / T
+  return {
+    value: T ** 2 * mean(difference.map((d) => d * d)),
+    gradient: q.map((x, j) => (2 * T * x * (difference[j] - middle)) / z.length), // T^2 / T
+  };
+}
+
+/** Decoupled distillation: the label's class against the rest, and the rest among themselves. */
+function decoupled({ teacher: v, student: z, label }, T) {
+  const parts = [v, z].map((logits) => {
+    const rest = logits.filter((_, i) => i !== label), all = logSumExp(logits.map((x) => x / T));
+    return { split: [logits[label] / T - all, logSumExp(rest.map((x) => x / T)) - all], among: logSoftmax(rest, T) };
+  });
+  const [{ split: logB, among: logR }, { split: logS, among: logQ }] = parts; // the teacher's parts, then the student's
+  const shift = Math.exp(logS[0]) - Math.exp(logB[0]);
+  const gradient = logQ.map((l, i) => {
+    const q = Math.exp(l);
+    return T * (-TARGET_WEIGHT * shift * q + NON_TARGET_WEIGHT * (q - Math.exp(logR[i])));
+  });
+  gradient.splice(label, 0, T * TARGET_WEIGHT * shift); // T^2 / T
+  return { value: T ** 2 * (TARGET_WEIGHT * kl(logB, logS) + NON_TARGET_WEIGHT * kl(logR, logQ)), gradient };
+}
+
+function evenAnswer({ student: z }) {
+  const logQ = logSoftmax(z, 1);
+  return { value: -mean(logQ), gradient: logQ.map((l) => Math.exp(l) - 1 / z.length) };
+}
+
+const byAlpha = (alpha) => [1 - alpha, alpha];
+const TEACHERS = "teacher’s term";
+
+/** The losses by the names of kdcourse.losses: weights are those of the label's term and of the soft term. */
+const LOSSES = {
+  cross_entropy: {
+    name: "Cross-entropy with the label", formula: "−log softmax(z) at the label", note: "Ignores the teacher, T and alpha.",
+    weights: () => [1, 0], term: TEACHERS, soft: null,
+  },
+  soft_cross_entropy: {
+    name: "Soft cross-entropy", formula: "T² · CE(softmax(v/T), softmax(z/T))",
+    note: "Its gradient is that of KL: they differ by the teacher’s entropy.", weights: byAlpha, term: TEACHERS, soft: softCrossEntropy,
+  },
+  kl_divergence: {
+    name: "KL divergence", formula: "T² · KL(softmax(v/T) ‖ softmax(z/T))",
+    note: "0 when the student answers like the teacher.", weights: byAlpha, term: TEACHERS, soft: klDivergence,
+  },
+  mse_logits: {
+    name: "MSE on logits", formula: "mean of (z − v)²", note: "Its teacher’s term ignores T.", weights: byAlpha, term: TEACHERS, soft: mseLogits,
+  },
+  mse_probabilities: {
+    name: "MSE on probabilities", formula: "T² · mean of (softmax(z/T) − softmax(v/T))²",
+    note: "Nearly flat where the student is sure and wrong.", weights: byAlpha, term: TEACHERS, soft: mseProbabilities,
+  },
+  cross_entropy_with_mse: {
+    name: `Cross-entropy + ${MSE_WEIGHT} MSE`, formula: `CE + ${MSE_WEIGHT} · mean of (softmax(z) − softmax(v))²`,
+    note: "Ignores T and alpha: the weights are fixed.", weights: () => [1, MSE_WEIGHT], term: TEACHERS,
+    soft: (example) => mseProbabilities(example, 1),
+  },
+  smoothed_cross_entropy: {
+    name: `Label smoothing, ${SMOOTHING}`, formula: `CE with ${1 - SMOOTHING} · label + ${SMOOTHING} · even answer`,
+    note: "Ignores the teacher, T and alpha.", weights: () => [1 - SMOOTHING, SMOOTHING], term: "even answer’s term", soft: evenAnswer,
+  },
+  decoupled: {
+    name: `Decoupled, ${TARGET_WEIGHT} and ${NON_TARGET_WEIGHT}`,
+    formula: `T² · (${TARGET_WEIGHT} · KL of label or not + ${NON_TARGET_WEIGHT} · KL of the rest)`,
+    note: "The other classes count even when the teacher is sure.", weights: byAlpha, term: TEACHERS, soft: decoupled,
+  },
+};
+
+/** The value of a loss, its terms, and the gradient of its total on the student's logits. */
+function analyse(example, loss, T, alpha) {
+  const { weights, soft: term } = LOSSES[loss], [hardWeight, softWeight] = weights(alpha), logQ = logSoftmax(example.student, 1);
+  const hard = -logQ[example.label], soft = term?.(example, T) ?? { value: 0, gradient: logQ.map(() => 0) };
+  return {
+    loss, hard_weight: hardWeight, hard, soft_weight: softWeight, soft: soft.value,
+    total: hardWeight * hard + softWeight * soft.value,
+    gradient: logQ.map((l, i) => hardWeight * (Math.exp(l) - (i === example.label ? 1 : 0)) + softWeight * soft.gradient[i]),
+  };
+}
+
+/** The largest gradient of a loss at any T and alpha: the gradient is linear in alpha, so its ends are enough. */
+function largestGradient(example, loss) {
+  let largest = 0;
+  for (let position = FIRST; position <= LAST; position++) {
+    for (const alpha of [0, 1]) largest = Math.max(largest, largestOf(analyse(example, loss, temperatureAt(position), alpha).gradient));
+  }
+  return largest;
+}
+
+/** A round number not below `largest`, for the end of an axis. */
+function axisEnd(largest) {
+  if (largest < 1e-6) return 1;
+  const power = 10 ** Math.floor(Math.log10(largest));
+  return Number((power * [1, 1.5, 2, 3, 5, 7, 10].find((step) => step * power >= largest * 0.999)).toPrecision(2));
+}
+
+const formatT = (T) => (Number.isInteger(T) ? T.toFixed(1) : String(Number(T.toPrecision(3))));
+const formatAlpha = (alpha) => alpha.toFixed(2);
+const percent = (p) => (p < 0.001 ? "<0.1%" : p > 0.9994 ? ">99.9%" : `${(100 * p).toFixed(1)}%`);
+const value = (x) => Math.abs(x).toFixed(4);
+function signed(g, digits) {
+  const text = Math.abs(g).toFixed(digits);
+  return (Number(text) === 0 ? "" : g < 0 ? "−" : "+") + text;
+}
+const order = (values) => values.map((_, i) => i).sort((a, b) => values[b] - values[a]);
+
+function make(tag, className, parent, properties = {}) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  for (const [name, value] of Object.entries(properties)) {
+    if (name === "text") element.textContent = value;
+    else element.setAttribute(name, value);
+  }
+  parent?.append(element);
+  return element;
+}
+
+function buildLegend(parent, entries) {
+  const legend = make("div", "kd-le-legend", parent);
+  for (const [kind, text] of entries) {
+    const entry = make("span", "", legend);
+    make("i", `kd-le-key kd-le-${kind}`, entry);
+    entry.append(text);
+  }
+}
+
+/** A row for each class, with as many bars as asked for. Bars are made once and only resized later. */
+function buildChart(parent, className, names, kinds) {
+  const chart = make("div", `kd-le-chart ${className}`, parent, { role: "img" });
+  const rows = names.map((name) => {
+    const row = make("div", "kd-le-row", chart);
+    make("span", "kd-le-name", row, { text: name });
+    const track = make("span", "kd-le-track", row);
+    const bars = kinds.map((kind) => make("i", `kd-le-bar kd-le-${kind}`, track));
+    return { row, bars, value: make("span", "kd-le-value", row) };
+  });
+  return { chart, rows };
+}
+
+/** A slider with its name, its value and its ticks; `at` places a tick between 0 and 1. */
+function buildSlider(parent, id, name, limits, ticks, at, onInput) {
+  const box = make("div", "kd-le-control", parent), heading = make("div", "kd-le-heading", box);
+  make("label", "", heading, { for: id, text: name });
+  const output = make("output", "", heading, { for: id, "aria-live": "off" }); // the slider already says its value
+  const slider = make("input", "kd-le-slider", box, { type: "range", id, ...limits, "data-lm-suppress-shortcuts": "true" });
+  slider.addEventListener("input", () => onInput(slider.valueAsNumber));
+  const scale = make("div", "kd-le-ticks", box, { "aria-hidden": "true" });
+  for (const tick of ticks) make("span", "", scale, { text: tick, style: `--at: ${at(tick)}` });
+  return { slider, output };
+}
+
+let views = 0; // makes ids and radio groups unique when one page shows several explorers
+
+function render({ model, el }) {
+  const examples = model.get("examples"), names = model.get("class_names"), sides = ["left", "right"];
+  const id = `kd-le-${++views}-${Math.random().toString(36).slice(2, 8)}`;
+  const root = make("div", "kd-le", el, {
+    role: "group", "aria-label": "Loss explorer",
+    style: `--kd-name: calc(${Math.min(9, Math.max(...names.map((name) => name.length)))}ch + 10px)`,
+  });
+
+  // Pick a digit: radio buttons, so that arrow keys and screen readers know what to do. JupyterLab must leave those keys alone.
+  const pick = make("fieldset", "kd-le-pick", root);
+  make("legend", "", pick, { text: "Pick a digit" });
+  const radios = examples.map((example, i) => {
+    const label = make("label", "", pick);
+    const radio = make("input", "", label, {
+      type: "radio", name: `${id}-pick`, value: i, "data-lm-suppress-shortcuts": "true",
+      "aria-label": `digit ${i + 1} of ${examples.length}, labelled ${names[example.label]}`,
+    });
+    make("img", "", label, { src: example.image, alt: "" });
+    radio.addEventListener("change", () => choose("selected", i));
+    return radio;
+  });
+
+  const top = make("div", "kd-le-top", root);
+  const figure = make("figure", "", top), picture = make("img", "", figure), caption = make("figcaption", "", figure);
+  const controls = make("div", "kd-le-controls", top);
+  const temperature = buildSlider(
+    controls, `${id}-temperature`, "Temperature T", { min: FIRST, max: LAST, step: 1 },
+    T_TICKS, (T) => (positionOf(T) - FIRST) / (LAST - FIRST), (position) => choose("temperature", temperatureAt(position)),
+  );
+  const alpha = buildSlider(
+    controls, `${id}-alpha`, "alpha, the teacher’s weight", { min: 0, max: 1, step: 0.01 },
+    ALPHA_TICKS, (tick) => tick, (weight) => choose("alpha", weight),
+  );
+  const answers = make("section", "kd-le-answers", top), answersTitle = make("h4", "", answers);
+  buildLegend(answers, [["teacher", "teacher"], ["student", "student"]]);
+  const probabilities = buildChart(answers, "kd-le-probabilities", names, ["teacher", "student"]);
+
+  const says = make("p", "kd-le-says", root, { "aria-live": "polite", "aria-atomic": "true" });
+
+  buildLegend(root, [
+    ["raises", "negative gradient: a training step raises this logit"],
+    ["lowers", "positive: it lowers this logit"],
+    ["label", "the label’s class"],
+  ]);
+  const charts = make("div", "kd-le-charts", root);
+  const panels = sides.map((side) => {
+    const box = make("section", "kd-le-panel", charts, { "data-side": side });
+    make("label", "", box, { for: `${id}-${side}`, text: `Loss on the ${side}` });
+    const select = make("select", "", box, { id: `${id}-${side}`, "data-lm-suppress-shortcuts": "true" });
+    for (const [loss, { name }] of Object.entries(LOSSES)) make("option", "", select, { value: loss, text: name });
+    select.addEventListener("change", () => choose(side, select.value));
+    const formula = make("p", "kd-le-formula", box), table = make("table", "kd-le-numbers", box);
+    const [hard, soft, total] = ["label’s term", "", "total"].map((text) => {
+      const row = make("tr", "", table);
+      return { head: make("th", "", row, { scope: "row", text }), product: make("td", "", row), result: make("td", "", row) };
+    });
+    const note = make("p", "kd-le-note", box);
+    make("h4", "", box, { text: "Gradient of the total, by class" });
+    const chart = buildChart(box, "kd-le-gradient", names, ["raises"]), scale = make("div", "kd-le-axis", box, { "aria-hidden": "true" });
+    return { select, formula, hard, soft, total, note, ...chart, axis: ["", "0", ""].map((text) => make("span", "", scale, { text })) };
+  });
+
+  const scaling = make("div", "kd-le-scaling", root), same = make("label", "", scaling);
+  const sameScale = make("input", "", same, { type: "checkbox", "data-lm-suppress-shortcuts": "true" });
+  same.append("same scale on both sides");
+  sameScale.addEventListener("change", () => choose("same_scale", sameScale.checked));
+  const scaleNote = make("span", "kd-le-note", scaling);
+  make("p", "kd-le-note", root, {
+    text: "total = (1 − alpha) · label’s term + alpha · teacher’s term, where the loss does not fix the weights itself. v are the teacher’s logits, z the student’s; "
+      + "the label’s term is the cross-entropy of softmax(z) with the label. The gradient is that of the total on z, and a training step goes against it.",
+  });
+
+  let shared = 1; // the end of the axis that both sides share: it stays while T and alpha move, so that bars can be compared
+
+  function drawExample() {
+    const selected = model.get("selected"), example = examples[selected];
+    radios[selected].checked = true;
+    picture.src = example.image;
+    picture.alt = `the chosen digit, labelled ${names[example.label]}`;
+    caption.textContent = `label: ${names[example.label]}`;
+    for (const { rows } of [probabilities, ...panels]) {
+      rows.forEach(({ row }, i) => row.classList.toggle("kd-le-labelled", i === example.label));
+    }
+    drawLosses();
+  }
+
+  function drawLosses() {
+    sides.forEach((side, k) => {
+      const loss = model.get(side), { select, formula, soft, note } = panels[k];
+      select.value = loss;
+      formula.textContent = LOSSES[loss].formula;
+      soft.head.textContent = LOSSES[loss].term;
+      note.textContent = LOSSES[loss].note;
+    });
+    shared = axisEnd(Math.max(...sides.map((side) => largestGradient(examples[model.get("selected")], model.get(side)))));
+    draw();
+  }
+
+  function draw() {
+    const T = model.get("temperature"), weight = model.get("alpha"), together = model.get("same_scale"), example = examples[model.get("selected")];
+    temperature.slider.value = positionOf(T);
+    temperature.output.textContent = formatT(T);
+    temperature.slider.setAttribute("aria-valuetext", `temperature ${formatT(T)}`);
+    alpha.slider.value = weight;
+    alpha.output.textContent = formatAlpha(weight);
+    alpha.slider.setAttribute("aria-valuetext", `alpha ${formatAlpha(weight)}`);
+    sameScale.checked = together;
+
+    const both = [softmax(example.teacher, T), softmax(example.student, T)];
+    answersTitle.textContent = `Their answers at T = ${formatT(T)}`;
+    probabilities.rows.forEach(({ bars }, i) => bars.forEach((bar, k) => { bar.style.width = `${100 * both[k][i]}%`; }));
+    const [mine, yours] = both.map((p) => `${percent(p[order(p)[0]])} to ${names[order(p)[0]]}`);
+    probabilities.chart.setAttribute("aria-label", `At temperature ${formatT(T)} the teacher gives ${mine}, the student ${yours}. The label is ${names[example.label]}.`);
+
+    const shown = sides.map((side) => analyse(example, model.get(side), T, weight));
+    const largest = shown.map(({ gradient }) => largestOf(gradient));
+    const told = shown.map((n, k) => {
+      const { hard, soft, total, chart, rows, axis } = panels[k], { name, soft: hasSoft } = LOSSES[n.loss];
+      hard.product.textContent = `${n.hard_weight.toFixed(2)} × ${value(n.hard)}`;
+      hard.result.textContent = value(n.hard_weight * n.hard);
+      soft.product.textContent = hasSoft ? `${n.soft_weight.toFixed(2)} × ${value(n.soft)}` : "none";
+      soft.result.textContent = hasSoft ? value(n.soft_weight * n.soft) : "";
+      total.result.textContent = value(n.total);
+
+      const limit = together ? shared : axisEnd(largest[k]), digits = largest[k] < 0.1 ? 4 : 3;
+      rows.forEach(({ bars: [bar], value: number }, i) => {
+        const share = Math.min(1, Math.abs(n.gradient[i]) / limit) * 50; // per cent of the track; zero lies in its middle
+        bar.style.width = `${share}%`;
+        bar.style.left = `${n.gradient[i] < 0 ? 50 - share : 50}%`;
+        bar.className = `kd-le-bar kd-le-${n.gradient[i] < 0 ? "raises" : "lowers"}`;
+        number.textContent = signed(n.gradient[i], digits);
+      });
+      axis[0].textContent = `−${limit} raises`;
+      axis[2].textContent = `lowers +${limit}`;
+      const ranked = order(n.gradient), moves = [["raises", ranked.at(-1), -1], ["lowers", ranked[0], 1]]
+        .filter(([, i, sign]) => sign * n.gradient[i] > 1e-6) // MSE on logits may push all of them one way
+        .map(([verb, i]) => `${verb} the logit of ${names[i]} most (gradient ${signed(n.gradient[i], digits)})`);
+      const sentence = `${name}: ${value(n.total)}, and a step ${moves.join(" and ") || "moves no logit"}.`;
+      chart.setAttribute("aria-label", sentence);
+      return sentence;
+    });
+    says.textContent = `At T = ${formatT(T)} and alpha = ${formatAlpha(weight)}. Left: ${told[0]} Right: ${told[1]}`;
+
+    const longer = largest[0] >= largest[1] ? 0 : 1, ratio = largest[longer] / largest[1 - longer];
+    scaleNote.textContent = !together ? "Each side fits its own longest bar: compare shapes, not lengths."
+      : ratio < 5 || largest[1 - longer] < 1e-6 ? "The scale stays while T and alpha move."
+      : `The longest bar on the ${sides[longer]} is ${Math.round(ratio)} times the longest on the ${sides[1 - longer]}: untick to see the short ones.`;
+    root.dataset.numbers = JSON.stringify({ // full precision, for tests and for the curious
+      temperature: T, alpha: weight, label: example.label, teacher: both[0], student: both[1], left: shown[0], right: shown[1],
+    });
+  }
+
+  // The model is the one truth: every view of it redraws on its events, wherever the change came from.
+  function choose(trait, value) {
+    model.set(trait, value);
+    model.save_changes();
+  }
+  const draws = {
+    "change:temperature": draw, "change:alpha": draw, "change:same_scale": draw,
+    "change:left": drawLosses, "change:right": drawLosses, "change:selected": drawExample,
+  };
+  for (const [event, callback] of Object.entries(draws)) model.on(event, callback);
+  drawExample();
+  return () => {
+    for (const [event, callback] of Object.entries(draws)) model.off(event, callback);
+  };
+}
+
+export default { render };
