@@ -64,7 +64,7 @@ def pack(labels, teacher_logits) -> np.ndarray:
         raise ValueError(f"teacher_logits must fit into float32, got {np.abs(logits).max():.4g}")
     if (logits >= 0).all() and np.allclose(logits.sum(-1), 1, rtol=0, atol=1e-3):
         warnings.warn(
-            "teacher_logits look like probabilities (nowhere negative, every row sums to 1): pass what the teacher computes before its softmax",
+            "teacher_logits look like probabilities (>= 0, every row sums to 1): pass what the teacher computes before its softmax",
             UserWarning,
             stacklevel=2,
         )
@@ -142,6 +142,19 @@ def _mean_square(difference):
 def _kl(log_p, log_q):
     """Return KL(p || q) over the last axis from logarithms: where p is 0, its finite logarithm adds 0."""
     return _ops().sum(_ops().exp(log_p) * (log_p - log_q), axis=-1)
+
+
+def _length(array, axis):
+    """Return the L2 norm over `axis`, axes kept. At 0 its gradient is 0: sqrt alone has no finite slope there, and where() hides no NaN."""
+    ops = _ops()
+    square = ops.sum(ops.square(array), axis=axis, keepdims=True)
+    return ops.where(square > _TINY, ops.sqrt(ops.where(square > _TINY, square, 1.0)), 0.0)
+
+
+def _divided(array, by):
+    """Return array / by, and 0, with a gradient of 0, where `by` is 0."""
+    ops = _ops()
+    return ops.where(by > 0, array / ops.where(by > 0, by, 1.0), 0.0)
 
 
 # Labels alone
@@ -297,7 +310,7 @@ def target_kl(labels, teacher_logits, student_logits, temperature: float):
 
     ``KL((p_t, 1 - p_t) || (q_t, 1 - q_t))`` with t the target class, ``p = softmax(v / T)`` and ``q = softmax(z / T)``. For every T
     ``KL(p || q) = target_kl + (1 - p_t) * non_target_kl``.
-    Source: Zhao et al. 2022, "Decoupled Knowledge Distillation", equations 2 to 7 (TCKD).
+    Source: Zhao et al. 2022, "Decoupled Knowledge Distillation", section 3.1 (TCKD).
 
     Args:
         labels: shape ``(batch, classes)``; the target is the largest entry of the row. For a row of zeros it is the teacher's first choice.
@@ -315,7 +328,7 @@ def non_target_kl(labels, teacher_logits, student_logits, temperature: float):
     """Return how far teacher and student differ on the classes that are not the target, shape ``(batch,)``; without a factor T^2.
 
     The KL divergence of the two softmaxes taken over the other ``C - 1`` classes alone; 0 for two classes.
-    Source: Zhao et al. 2022, "Decoupled Knowledge Distillation", equations 2 to 7 (NCKD).
+    Source: Zhao et al. 2022, "Decoupled Knowledge Distillation", section 3.1 (NCKD).
 
     Args:
         labels: shape ``(batch, classes)``, as in `target_kl`.
@@ -334,7 +347,7 @@ def decoupled(labels, teacher_logits, student_logits, temperature: float, target
 
     In the KL divergence the second part has the weight 1 - p_t: the surer the teacher is, the less it says about the other classes.
     Here its weight is a constant that one can choose.
-    Source: Zhao et al. 2022, "Decoupled Knowledge Distillation", equation 8 (their alpha and beta are the two weights).
+    Source: Zhao et al. 2022, "Decoupled Knowledge Distillation", section 3.3 (alpha and beta there are the two weights).
 
     Args:
         labels: shape ``(batch, classes)``; the target is the largest entry of the row. For a row of zeros it is the teacher's first choice.
@@ -342,7 +355,7 @@ def decoupled(labels, teacher_logits, student_logits, temperature: float, target
         student_logits: z, shape ``(batch, classes)``.
         temperature: T > 0.
         target_weight: >= 0; 1 in the paper.
-        non_target_weight: >= 0; 8 is the paper's choice for several pairs of networks, it tried 1 to 10.
+        non_target_weight: >= 0; the paper chooses it for each pair of networks, 8 for its main example.
 
     Raises:
         ValueError: different shapes, `temperature` is not a finite number > 0, or a weight is negative or not finite.
@@ -378,7 +391,7 @@ def hint(teacher_features, student_features):
 
     Where the student's features have another width, a trainable projection brings them to the teacher's first
     (`kdcourse.distillation.with_features`). As it stands it is a loss for ``compile``: teacher's features as targets, student's as output.
-    Source: Romero et al. 2015, "FitNets: Hints for Thin Deep Nets", equation 3.
+    Source: Romero et al. 2015, "FitNets: Hints for Thin Deep Nets", equation 3 (there the sum is halved, here it is a mean).
 
     Args:
         teacher_features: shape ``(batch, ...)``.
@@ -415,14 +428,8 @@ def attention_transfer(teacher_maps, student_maps):
         if len(array.shape) < 3:
             raise ValueError(f"{name} must have shape (batch, height, width, channels), got shape {tuple(array.shape)}")
     activity = {name: ops.sum(ops.square(array), axis=-1) for name, array in maps.items()}
-    student, teacher = (array / _length(array, axis=tuple(range(1, len(array.shape)))) for array in _float32(**activity))
+    student, teacher = (_divided(array, _length(array, axis=tuple(range(1, len(array.shape))))) for array in _float32(**activity))
     return _mean_square(student - teacher)
-
-
-def _length(array, axis):
-    """Return the L2 norm over `axis` with the axes kept, never less than a tiny number: it divides, and its gradient at 0 is 0."""
-    ops = _ops()
-    return ops.sqrt(ops.maximum(ops.sum(ops.square(array), axis=axis, keepdims=True), _TINY))
 
 
 # Relations between the examples of a batch
@@ -446,12 +453,9 @@ def relational_distance(teacher_embeddings, student_embeddings):
     ops = _ops()
     relations = []
     for embeddings in _embeddings(teacher_embeddings, student_embeddings):
-        square = ops.sum(ops.square(_differences(embeddings)), axis=-1)
-        apart = square > _TINY
-        distance = ops.where(apart, ops.sqrt(ops.where(apart, square, 1.0)), 0.0)  # sqrt has no finite slope at 0
+        distance = _length(_differences(embeddings), axis=-1)[..., 0]
         others = _count(embeddings, 1)
-        mean = ops.sum(distance) / (others * ops.maximum(others + 1, 1.0))
-        relations.append(distance / ops.maximum(mean, _TINY))
+        relations.append(_divided(distance, ops.sum(distance) / (others * (others + 1))))
     return ops.sum(_huber(relations[1] - relations[0]), axis=-1) / others
 
 
@@ -474,7 +478,7 @@ def relational_angle(teacher_embeddings, student_embeddings):
     cosines = []
     for embeddings in _embeddings(teacher_embeddings, student_embeddings):
         difference = _differences(embeddings)
-        direction = difference / _length(difference, axis=-1)
+        direction = _divided(difference, _length(difference, axis=-1))
         cosines.append(ops.matmul(direction, ops.swapaxes(direction, 1, 2)))
     return ops.sum(_huber(cosines[1] - cosines[0]), axis=(1, 2)) / (_count(embeddings, 1) * _count(embeddings, 2))
 
@@ -494,7 +498,7 @@ def _embeddings(teacher_embeddings, student_embeddings):
 
 
 def _differences(embeddings):
-    """Return e_i - e_j for row j and column i, shape (batch, batch, d); not by way of scalar products, which lose small distances."""
+    """Return e_i - e_j at row j and column i, shape (batch, batch, d); not by way of scalar products, which lose small distances."""
     return embeddings[None] - embeddings[:, None]
 
 
@@ -505,6 +509,7 @@ def _count(embeddings, less: int):
 
 
 def _huber(difference):
+    """Return d^2 / 2 up to a size of 1, |d| - 1/2 beyond it."""
     size = _ops().abs(difference)
     return _ops().where(size < 1, 0.5 * _ops().square(size), size - 0.5)
 
@@ -559,7 +564,8 @@ def distillation_loss(soft: Callable = kl_divergence, *, alpha: float, temperatu
         if setting not in set(parameters) - given:
             raise ValueError(f"{setting} must not be given with soft={name}, which has no such parameter; got {settings[setting]!r}")
     for parameter in parameters.values():
-        if parameter.default is parameter.empty and parameter.name not in given | set(settings):
+        optional = parameter.default is not parameter.empty or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if not optional and parameter.name not in given | set(settings):
             raise ValueError(f"{parameter.name} must be given with soft={name}, got none")
     with_labels = "labels" in parameters
 
@@ -567,7 +573,8 @@ def distillation_loss(soft: Callable = kl_divergence, *, alpha: float, temperatu
         extra = {"labels": labels} if with_labels else {}
         return soft(teacher_logits=teacher_logits, student_logits=student_logits, **extra, **settings)
 
-    term(*np.eye(2, dtype=np.float32)[[[0], [0], [1]]])  # one example: a setting out of range is found now, not in the middle of fit
+    if getattr(soft, "__module__", "") == __name__:
+        term(*np.eye(2)[:, None][[0, 0, 1]])  # one example of two classes: a setting out of range is found now, not in fit
 
     def loss(targets, logits):
         labels, teacher_logits = _unpacked_for(targets, logits)
