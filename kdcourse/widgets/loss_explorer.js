@@ -233,6 +233,7 @@ function render({ model, el }) {
   const probabilities = buildChart(answers, "kd-le-probabilities", names, ["teacher", "student"]);
 
   const says = make("p", "kd-le-says", root, { "aria-live": "polite", "aria-atomic": "true" });
+  const lines = [0, 1, 2].map(() => make("span", "", says));
 
   buildLegend(root, [
     ["raises", "negative gradient: a training step raises this logit"],
@@ -331,12 +332,14 @@ function render({ model, el }) {
       axis[2].textContent = `lowers +${limit}`;
       const ranked = order(n.gradient), moves = [["raises", ranked.at(-1), -1], ["lowers", ranked[0], 1]]
         .filter(([, i, sign]) => sign * n.gradient[i] > 1e-6) // MSE on logits may push all of them one way
-        .map(([verb, i]) => `${verb} the logit of ${names[i]} most (gradient ${signed(n.gradient[i], digits)})`);
-      const sentence = `${name}: ${value(n.total)}, and a step ${moves.join(" and ") || "moves no logit"}.`;
+        .map(([verb, i]) => `${verb} ${names[i]} most (${signed(n.gradient[i], digits)})`);
+      const sentence = `${name}: ${value(n.total)}. A step ${moves.join(" and ") || "moves no logit"}.`;
       chart.setAttribute("aria-label", sentence);
       return sentence;
     });
-    says.textContent = `At T = ${formatT(T)} and alpha = ${formatAlpha(weight)}. Left: ${told[0]} Right: ${told[1]}`;
+    [`At T = ${formatT(T)} and alpha = ${formatAlpha(weight)}:`, `Left, ${told[0]}`, `Right, ${told[1]}`].forEach((text, i) => {
+      lines[i].textContent = text;
+    });
 
     const longer = largest[0] >= largest[1] ? 0 : 1, ratio = largest[longer] / largest[1 - longer];
     scaleNote.textContent = !together ? "Each side fits its own longest bar: compare shapes, not lengths."
