@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from .evidence import scale_of
 from .measure import reliability as reliability_bins
@@ -108,19 +109,43 @@ def lines(x, ys: dict, alt: str, *, xlabel: str, ylabel: str, log_x: bool = Fals
     return picture
 
 
-def matrix(values, names, alt: str, *, xlabel: str, ylabel: str, decimals: int = 2) -> Picture:
-    """Show a square matrix with its numbers; the diagonal may be NaN and is then left white."""
-    values = np.asarray(values, dtype=float)
-    picture = Picture(alt, width=5.6, height=4.6)
+def matrix(values, names, alt: str, *, xlabel: str, ylabel: str, decimals: int = 2, columns=None, mark: tuple | None = None) -> Picture:
+    """Show a matrix with its numbers; NaN (a diagonal, say) is left white.
+
+    Args:
+        values: shape ``(rows, columns)``.
+        names: of the rows, and of the columns too unless `columns` names those.
+        mark: (row, column) of a cell that gets a frame.
+    """
+    values, columns = np.asarray(values, dtype=float), names if columns is None else columns
+    if values.shape != (len(names), len(columns)):
+        raise ValueError(f"values must have shape ({len(names)}, {len(columns)}), as the names say, got {values.shape}")
+    picture = Picture(alt, width=5.6, height=1.4 + 0.32 * len(names))
     axes = picture.add_subplot()
-    shown = axes.imshow(values, cmap="Blues")
+    shown = axes.imshow(values, cmap="Blues", aspect="auto")
     middle = np.nanmin(values) + 0.72 * (np.nanmax(values) - np.nanmin(values))
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
             colour = "white" if value > middle else "black"
             axes.text(column, row, f"{value:.{decimals}f}", ha="center", va="center", fontsize=9, color=colour)
-    axes.set(xticks=range(len(names)), yticks=range(len(names)), xticklabels=names, yticklabels=names, xlabel=xlabel, ylabel=ylabel)
+    if mark is not None:
+        axes.add_patch(Rectangle((mark[1] - 0.5, mark[0] - 0.5), 1, 1, fill=False, edgecolor=ORANGE, lw=3, zorder=3))
+    axes.set(xticks=range(len(columns)), yticks=range(len(names)), xticklabels=columns, yticklabels=names, xlabel=xlabel, ylabel=ylabel)
     picture.colorbar(shown, ax=axes, shrink=0.8)
+    return picture
+
+
+def scatter(groups: dict, alt: str, *, xlabel: str, ylabel: str) -> Picture:
+    """Draw one cloud of points for each entry of `groups` ({name: (x, y)}, at most 6), each with its own colour and marker."""
+    looks = tuple(zip((BLUE, ORANGE, GREEN, PINK, GREY, BLACK), "osD^vX", strict=True))
+    if len(groups) > len(looks):
+        raise ValueError(f"groups must hold at most {len(looks)} clouds, got {len(groups)}")
+    picture = Picture(alt, width=6.4, height=3.6)
+    axes = _tidy(picture.add_subplot())
+    for (name, (x, y)), (colour, marker) in zip(groups.items(), looks, strict=False):
+        axes.scatter(x, y, color=colour, marker=marker, s=36, alpha=0.8, label=name)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
     return picture
 
 

@@ -32,6 +32,24 @@ def test_every_line_is_drawn_or_refused():
         plots.lines([1, 2], five | {"5": [5, 5]}, "Flat.", xlabel="x", ylabel="y")
 
 
+def test_matrix_takes_other_columns_and_marks_a_cell():
+    picture = plots.matrix([[1, 2, 3], [4, 5, 6]], "ab", "Rising.", xlabel="x", ylabel="y", columns="cde", mark=(1, 0))
+    axes = picture.axes[0]
+    assert [t.get_text() for t in axes.get_xticklabels()] == list("cde") and [t.get_text() for t in axes.get_yticklabels()] == list("ab")
+    assert [patch.get_xy() for patch in axes.patches] == [(-0.5, 0.5)]
+    with pytest.raises(ValueError, match=r"values must have shape \(2, 2\), as the names say, got \(2, 3\)"):
+        plots.matrix([[1, 2, 3], [4, 5, 6]], "ab", "Rising.", xlabel="x", ylabel="y")
+
+
+def test_scatter_gives_each_group_its_own_look():
+    axes = plots.scatter({"a": ([1, 2], [3, 4]), "b": ([1], [2])}, "Up.", xlabel="x", ylabel="y").axes[0]
+    assert [c.get_label() for c in axes.collections] == ["a", "b"]
+    assert axes.collections[0].get_offsets().tolist() == [[1, 3], [2, 4]]
+    assert not np.allclose(axes.collections[0].get_facecolor(), axes.collections[1].get_facecolor())
+    with pytest.raises(ValueError, match="groups must hold at most 6 clouds, got 7"):
+        plots.scatter({str(i): ([0], [0]) for i in range(7)}, "Many.", xlabel="x", ylabel="y")
+
+
 def test_matrix_leaves_an_empty_diagonal_white():
     values = np.where(np.eye(3, dtype=bool), np.nan, 0.5)
     assert len(plots.matrix(values, "abc", "Even.", xlabel="x", ylabel="y").axes[0].texts) == 6
