@@ -203,7 +203,7 @@ history = student.fit(data.x_train, softmax(teacher_logits.train, T), epochs=5, 
 floor = T**2 * entropy(softmax(teacher_logits.train, T)).mean()
 print(f"loss {history.history['loss'][0]:.1f} -> {history.history['loss'][-1]:.1f}, the lowest possible: {floor:.1f}")
 z, p = student_logits.test[:100], softmax(teacher_logits.test[:100], T).astype("float32")
-assert np.allclose(my_loss(p, z), losses.soft_cross_entropy(T)(p, z), rtol=1e-5), "from here on the package's loss serves"
+assert np.allclose(my_loss(p, z), losses.tempered_cross_entropy(T)(p, z), rtol=1e-5), "from here on the package's loss serves"
 assert history.history["loss"][-1] < history.history["loss"][0], "the student should come closer to its teacher"
 
 # %% [markdown]
@@ -463,7 +463,7 @@ plots.verdicts(record)
 # **What to notice.** With all labels, the soft labels of this teacher do not help this student: they lose a little. The interval almost
 # touches zero, so on other seeds you may read INCONCLUSIVE; that is how a small effect looks. We do not know its cause. Jittered images
 # with plain labels win, without any teacher. Look for such a simple rival before you credit a method. A fair next arm is the teacher's
-# answers *on jittered images*; we did not run it here.
+# answers *on jittered images*: chapter 02 runs it.
 #
 # ### The omitted digit
 #
@@ -603,7 +603,7 @@ def student_with_softmax():
 
 targets = soft_targets(teacher_logits.train, 1.0)
 pair = [distillation.train(b, data.x_train, targets, seed=0, updates=600) for b in (models.student_mlp, student_with_softmax)]
-loss = losses.soft_cross_entropy(1.0)
+loss = losses.tempered_cross_entropy(1.0)
 costs = [float(np.mean(loss(targets, distillation.logits(m, data.x_train)))) for m in pair]
 for name, model, cost in zip(("logits", "softmax twice"), pair, costs, strict=True):
     print(f"{name:14} test accuracy {measure.accuracy(distillation.logits(model, data.x_test), data.y_test):.1%}  training loss {cost:.2f}")
@@ -766,7 +766,7 @@ quiz.show("01_soft_labels")
 #
 # ## What's next
 #
-# Chapter 02, in preparation, compares the types of distillation loss, mixes labels in with a weight $\alpha$, and repeats Hinton's
+# [Chapter 02](02_loss_types.ipynb) compares the types of distillation loss, mixes labels in with a weight $\alpha$, and repeats Hinton's
 # experiment on the full MNIST.
 #
 # ## References
