@@ -277,6 +277,16 @@ def test_experiment_records_what_stands_on_the_page(course, capsys):
     assert re.fullmatch(r"toy +lessons/01_tiny.py  stale\ngone +in no lesson: delete data/experiments/gone.json\n", capsys.readouterr().out)
 
 
+def test_seeds_at_the_same_time_give_the_same_record(course, capsys):
+    tables = []
+    for jobs in ("1", "2"):
+        assert experiment.main(["toy", "--seeds", "0 1 2", "--record", "--jobs", jobs], course) == 0
+        tables.append(capsys.readouterr().out.partition("toy: ")[2])
+        record = json.loads((course / "data" / "experiments" / "toy.json").read_text())
+        assert record["seeds"] == [0, 1, 2]
+    assert tables[0] == tables[1] and "verdict" in tables[0]
+
+
 def test_an_interrupted_recording_goes_on_where_it_stopped(course, capsys):
     alarm, calls = course / "alarm", course / "calls"
     alarm.touch()
@@ -304,6 +314,7 @@ def test_an_interrupted_recording_goes_on_where_it_stopped(course, capsys):
         (["toy", "--seeds", "0 one"], '--seeds must be different whole numbers >= 0, separated by spaces, as in "0 1 2", got \'0 one\''),
         (["toy", "--seeds", ""], '--seeds must be different whole numbers >= 0, separated by spaces, as in "0 1 2", got \'\''),
         (["toy", "--seeds", "1 1"], '--seeds must be different whole numbers >= 0, separated by spaces, as in "0 1 2", got \'1 1\''),
+        (["toy", "--jobs", "0"], "--jobs must be >= 1, got 0"),
         (["toy", "--seeds=-1"], '--seeds must be different whole numbers >= 0, separated by spaces, as in "0 1 2", got \'-1\''),
     ],
 )
