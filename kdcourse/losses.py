@@ -368,18 +368,18 @@ def decoupled(labels, teacher_logits, student_logits, temperature: float, target
 
 def _decoupled(labels, teacher_logits, student_logits, temperature):
     """Return the target and the non-target part of KL(softmax(v / T) || softmax(z / T))."""
-    ops = _ops()
+    ops, temperature = _ops(), checked_temperature(temperature)
     student, labels, teacher = _float32(student_logits=student_logits, labels=labels, teacher_logits=teacher_logits)
     ranking = ops.where(ops.any(labels > 0, axis=-1, keepdims=True), labels, teacher)
     target = ops.one_hot(ops.argmax(ranking, axis=-1), student.shape[-1], dtype="bool")
 
-    def parts(log_p):
-        others = ops.where(target, _MASKED, log_p)
-        log_rest = ops.logsumexp(others, axis=-1, keepdims=True)  # log(1 - p_t), without a difference of nearly equal numbers
+    def parts(logits):
+        log_p = ops.log_softmax(logits)
         log_target = ops.sum(ops.where(target, log_p, 0.0), axis=-1, keepdims=True)
-        return ops.concatenate([log_target, log_rest], axis=-1), others - log_rest
+        log_rest = ops.logsumexp(ops.where(target, _MASKED, log_p), axis=-1, keepdims=True)  # log(1 - p_t), without a subtraction
+        return ops.concatenate([log_target, log_rest], axis=-1), ops.log_softmax(ops.where(target, _MASKED, logits))
 
-    (p_two, p_others), (q_two, q_others) = map(parts, _log_probabilities(teacher, student, temperature))
+    (p_two, p_others), (q_two, q_others) = parts(teacher / temperature), parts(student / temperature)
     return _kl(p_two, q_two), _kl(p_others, q_others)
 
 

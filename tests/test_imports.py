@@ -133,7 +133,7 @@ def test_what_is_allowed(path, source):
     assert violations({path: source}) == []
 
 
-@pytest.mark.parametrize("module", ["", ".widgets", ".soft_labels", ".quiz", ".evidence", ".records", ".runtime", ".datasets"])
+@pytest.mark.parametrize("module", ["", ".widgets", ".soft_labels", ".losses", ".quiz", ".evidence", ".records", ".runtime", ".datasets"])
 def test_import_is_light(module):
     code = f"import sys, kdcourse{module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
