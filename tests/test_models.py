@@ -9,7 +9,16 @@ from kdcourse import datasets, distillation, losses, measure, models
 from kdcourse.soft_labels import cross_entropy, logit_gradient, one_hot, softmax
 
 
-@pytest.mark.parametrize(("build", "parameters"), [(models.teacher_cnn, 73_114), (models.student_mlp, 25_450), (models.student_cnn, 4_266)])
+@pytest.mark.parametrize(
+    ("build", "parameters"),
+    [
+        (models.teacher_cnn, 73_114),
+        (models.student_mlp, 25_450),
+        (models.student_cnn, 4_266),
+        (models.hinton_teacher, 2_395_210),
+        (models.hinton_student, 1_276_810),
+    ],
+)
 def test_parameter_counts_are_those_of_the_docstrings(build, parameters):
     assert f"{parameters:,} parameters" in build.__doc__
     model = build()
@@ -28,6 +37,35 @@ def test_shipped_logits_come_from_the_shipped_weights(name):
         sample = slice(0, None, len(x) // 50)
         # float16 keeps 11 bits; another CPU adds rounding of its own
         np.testing.assert_allclose(distillation.logits(model, x[sample]), stored[sample], rtol=2e-3, atol=0.02)
+
+
+def test_the_teacher_of_the_full_mnist_ships_its_logits_only():
+    cached, provenance = models.load_logits("mnist-teacher"), models.provenance("mnist-teacher")
+    assert [len(split) for split in cached] == [55_000, 5_000, 10_000]
+    assert provenance["errors"]["test"] == round(10_000 * (1 - provenance["accuracy"]["test"])) <= 80
+    with pytest.raises(ValueError, match="name must be one of"):
+        models.load_trained("mnist-teacher")
+    if datasets.where("mnist") is None:
+        pytest.skip("the labels of the full MNIST are not here: put mnist.npz into a folder that KDCOURSE_DATA names")
+    data = datasets.load("mnist", validation=5000)
+    wrong = {split: int(np.sum(z.argmax(1) != getattr(data, f"y_{split}"))) for split, z in cached._asdict().items()}
+    assert wrong == provenance["errors"]
+
+
+def test_sixteen_bits_inside_still_give_logits_in_32():
+    x = datasets.load("mnist-5k").x_test[:4]
+    for build in (models.hinton_teacher, models.hinton_student):
+        model = build(dtype="mixed_bfloat16")
+        assert distillation.logits(model, x).dtype == np.float32
+        assert {str(w.dtype) for w in model.weights if "seed" not in w.path} == {"float32"}
+
+
+def test_features_have_the_shapes_of_the_docstrings():
+    shapes = {"block1": (28, 28, 16), "block2": (14, 14, 32), "block3": (7, 7, 64), "embedding": (64,)}
+    teacher, student = models.teacher_cnn(), models.student_cnn()
+    assert {name: teacher.get_layer(name).output.shape[1:] for name in shapes} == shapes
+    shapes = {"conv1": (14, 14, 4), "conv2": (7, 7, 8), "embedding": (392,)}
+    assert {name: student.get_layer(name).output.shape[1:] for name in shapes} == shapes
 
 
 def test_teacher_is_better_than_the_student_that_ships():
@@ -121,7 +159,7 @@ def test_bad_input_is_named_before_training_starts(change, message):
 
 
 def test_unknown_models():
-    with pytest.raises(ValueError, match=r"name must be one of \['mnist-5k-student', 'mnist-5k-teacher'\], got 'bert'"):
+    with pytest.raises(ValueError, match=r"name must be one of \['mnist-5k-student', 'mnist-5k-teacher', 'mnist-teacher'\], got 'bert'"):
         models.load_logits("bert")
     with pytest.raises(ValueError, match="name must be one of"):
         models.load_trained("bert")
@@ -129,3 +167,5 @@ def test_unknown_models():
         models.student_mlp(0)
     with pytest.raises(ValueError, match="filters must be an integer >= 1, got 2.5"):
         models.student_cnn(2.5)
+    with pytest.raises(ValueError, match="units must be an integer >= 1, got 0"):
+        models.hinton_teacher(0)
