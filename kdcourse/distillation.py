@@ -21,6 +21,8 @@ from .losses import pack, tempered_cross_entropy, unpack
 from .runtime import quiet_start, set_seed
 from .soft_labels import checked_probabilities
 
+LARGEST = float(np.finfo(np.float16).max)  # that a cache can hold
+
 
 def train(
     build: Callable,
@@ -229,6 +231,8 @@ def outputs(
         keras_of(model)
 
     if cache is not None:
+        if not model.built:
+            model(images[:1], training=False)  # only now it has weights, which the key needs
         kept = _Cache(Path(cache), _key(model, images, features, batch_size), names)
         if kept.path.exists():
             return kept.read(len(images))
@@ -244,6 +248,9 @@ def outputs(
             if not features:
                 answer = {"logits": _answer(answer)}
             part = {name: np.asarray(answer[name], np.float32) for name in names}
+            if part["logits"].ndim != 2 or len(part["logits"]) != len(batch):
+                shape = part["logits"].shape
+                raise ValueError(f"model must answer {len(batch)} images with logits of shape ({len(batch)}, classes), got shape {shape}")
             for name, values in part.items():
                 _check_finite(f"the model's {name} for images {start} to {start + len(batch) - 1}", values)
             if cache is not None:
@@ -268,8 +275,7 @@ class _Cache:
         cause = None
         try:
             with np.load(self.path, allow_pickle=False) as file:
-                key = json.loads(str(file["key"]))
-                self._refuse_other(self.path, key, self.key.keys() - {"batch_size"})  # whole, it does not matter how it came
+                self._refuse_other(self.path, str(file["key"]), self.key.keys() - {"batch_size"})  # whole, it does not matter how it came
                 found = {name: file[f"output_{i}"] for i, name in enumerate(self.names)}
         except _OtherCache:
             raise
@@ -280,7 +286,8 @@ class _Cache:
         shutil.rmtree(self.parts, ignore_errors=True)  # a run that was killed after its last step leaves them
         return {name: values.astype(np.float32) for name, values in found.items()}
 
-    def _refuse_other(self, path: Path, key: dict, what) -> None:
+    def _refuse_other(self, path: Path, text: str, what) -> None:
+        key = json.loads(text)
         other = [name for name in self.key if name in what and key[name] != self.key[name]]
         if other:
             what = " and other ".join(other)
@@ -290,7 +297,10 @@ class _Cache:
         """Make the folder of parts, or take up one that belongs to the key."""
         label = self.parts / "key.json"
         if label.exists():
-            self._refuse_other(self.parts, json.loads(label.read_text(encoding="utf-8")), self.key.keys())
+            try:
+                self._refuse_other(self.parts, label.read_text(encoding="utf-8"), self.key.keys())
+            except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError) as error:
+                raise ValueError(f"cache {self.parts} is damaged; delete it to ask the model again") from error
         else:
             with written_whole(label) as temporary:
                 temporary.write_text(json.dumps(self.key), encoding="utf-8")
@@ -310,7 +320,6 @@ class _Cache:
             largest = np.abs(values).max(initial=0)
             if largest > LARGEST:
                 raise ValueError(f"{name} must be within {LARGEST:,.0f} of 0 to be kept as float16, got {largest:,.0f}; call without cache")
-
         answers = {name: values.astype(np.float16) for name, values in answers.items()}
         self._write(self.parts / f"{start:09}.npz", answers)
         return answers
@@ -328,9 +337,6 @@ class _Cache:
 
 class _OtherCache(ValueError):
     """A cache that belongs to something else."""
-
-
-LARGEST = float(np.finfo(np.float16).max)
 
 
 def _key(model, images: np.ndarray, features: Sequence[str], batch_size: int) -> dict:
@@ -425,8 +431,9 @@ def with_features(student, hints: Mapping[str, Sequence[int] | None]):
     found = {"logits": answer}
     for (name, shape), tensor in zip(hints.items(), features, strict=True):
         if shape is not None:
-            own, shape = tuple(tensor.shape[1:]), tuple(shape)
-            if len(shape) not in (1, 3) or len(own) != len(shape) or own[:-1] != shape[:-1]:
+            own, shape = tuple(tensor.shape[1:]), tuple(shape) if isinstance(shape, Sequence) else (shape,)
+            whole = all(isinstance(size, int | np.integer) and size > 0 for size in shape)
+            if not whole or len(shape) not in (1, 3) or len(own) != len(shape) or own[:-1] != shape[:-1]:
                 shapes = {layer.name: tuple(layer.output.shape[1:]) for layer in student.layers}
                 raise ValueError(
                     f"hints[{name!r}] must be (height, width, channels) or (units,) and differ from the student's {own} in the last number "
@@ -435,7 +442,10 @@ def with_features(student, hints: Mapping[str, Sequence[int] | None]):
             project = keras.layers.Dense if len(shape) == 1 else keras.layers.Conv2D
             tensor = project(shape[-1], *([1] if len(shape) == 3 else []), name=f"{name}_projection")(tensor)
         found[name] = tensor
-    return keras.Model(inputs, found, name=f"{student.name}_with_features")
+    model = keras.Model(inputs, found, name=f"{student.name}_with_features")
+    if keras.__name__ == "tf_keras":
+        model.output_names = sorted(found)  # it names the losses in the history after layers; Keras 3 after the outputs
+    return model
 
 
 def online_targets(batches, teacher, *, verbose: int = 1):
