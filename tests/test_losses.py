@@ -327,6 +327,8 @@ def test_extreme_logits_by_hand():
     # a teacher that is as sure as that still tells the other classes apart: 1/4 and 3/4
     sure, even = np.array([[1e4, 0, ln(3)]]), np.array([[1e4, 0, 0]])
     close(losses.non_target_kl([[1, 0, 0]], sure, even, 1), [ln(2) + 0.25 * ln(0.25) + 0.75 * ln(0.75)])
+    low, lower = [[0, -5000, -5000]], [[0, -5000, -5008]]  # 1/2 and 1/2 against 1 and e^-8
+    close(losses.non_target_kl([[1, 0, 0]], low, lower, 1), [4 - ln(2) + np.log1p(np.exp(-8))])
 
 
 @pytest.mark.parametrize("loss", [losses.relational_distance, losses.relational_angle])
