@@ -277,6 +277,15 @@ def test_experiment_records_what_stands_on_the_page(course, capsys):
     assert re.fullmatch(r"toy +lessons/01_tiny.py  stale\ngone +in no lesson: delete data/experiments/gone.json\n", capsys.readouterr().out)
 
 
+def test_a_blank_line_more_or_less_is_no_other_experiment(course):
+    before = experiment.find_all(course)["toy"].sha256
+    lesson = course / "lessons" / "01_tiny.py"
+    edit(lesson, "def toy(seed):\n", "def toy(seed):\n\n")
+    assert experiment.find_all(course)["toy"].sha256 == before
+    edit(lesson, "def toy(seed):", "def toy(seed):  # other")
+    assert experiment.find_all(course)["toy"].sha256 != before
+
+
 def test_seeds_at_the_same_time_give_the_same_record(course, capsys):
     tables = []
     for jobs in ("1", "2"):

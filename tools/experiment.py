@@ -34,8 +34,8 @@ class Experiment:
 
     @property
     def sha256(self) -> str:
-        """The hash that a record keeps as ``source_sha256``."""
-        return hashlib.sha256(self.source.encode()).hexdigest()
+        """The hash that a record keeps as ``source_sha256``; blank lines do not count, so that a long cell may be split."""
+        return hashlib.sha256("\n".join(line for line in self.source.splitlines() if line.strip()).encode()).hexdigest()
 
     def function(self):
         """Execute the cells in a fresh namespace and return the function."""
