@@ -104,7 +104,7 @@ assert share < 0.05, "the printed recipe hardly listens to its teacher"
 #
 # ### The repair: four lines
 #
-# The labels and the teacher's logits travel together, in one array of targets (`losses.pack` makes it, too). The loss takes them apart.
+# The labels and the teacher's logits travel together, in one array of targets (`losses.pack` makes it, too).
 
 # %%
 T, alpha = 4.0, 0.9
@@ -184,7 +184,7 @@ assert evidence.verdict_of(record, "distilled", "plain") == "WINS", "soft labels
 # learned from moving ones. It does not reach the paper's 74. Our teacher is weaker (and learned from 55,000 images only: 5,000 stayed
 # for choices). We tried three learning rates, the highest was best; higher ones, longer training and other optimizers are left.
 #
-# A small live run: the same student on our 3,000 digits. One seed is never a verdict.
+# Live, on our 3,000 digits, one seed: no verdict.
 
 # %% tags=["live"]
 for arm, targets, t in (("plain", one_hot(data.y_train, 10), 1.0), ("distilled", soft_targets(teacher_logits.train, 20.0), 20.0)):
@@ -192,12 +192,12 @@ for arm, targets, t in (("plain", one_hot(data.y_train, 10), 1.0), ("distilled",
     print(f"{arm:10} {errors(distillation.logits(wide, data.x_test), data.y_test)} errors on 1,000 test digits")
 
 # %% [markdown]
-# One limit: the teacher saw *moving* images, the plain student did not. A plain student on moving images would be the simple rival (in
-# chapter 01 it won); it is not in this table.
+# One limit: the teacher saw *moving* images, the plain student did not. The simple rival, plain training on moving images, is not in
+# this table.
 #
 # ### How the settings were chosen
 #
-# On 5,000 images held out of the 60,000, seeds 0 and 1; $T = 20$ is the paper's. Two seeds give no verdict, only a choice.
+# On 5,000 images held out of the 60,000, seeds 0 and 1; $T = 20$ is the paper's. Two seeds: a choice, no verdict.
 
 
 # %% tags=["experiment"]
@@ -412,10 +412,10 @@ turn = np.linalg.qr(np.random.default_rng(0).normal(size=(64, 64)))[0]
 assert np.allclose(losses.relational_distance(some["embedding"], some["embedding"] @ turn), 0, atol=1e-5), "a rotation changes no distance"
 
 # %% [markdown]
-# Four relatives that we do not run here. *Contrastive* distillation (Tian 2020): the student's and the teacher's view of one image
-# should be close, those of different images far. *Self-distillation* (Furlanello 2018): the teacher is an earlier student of the same
-# size. *Online* or *mutual* distillation (Zhang 2018): several students teach each other while they train. *Data-free* (Lopes 2017):
-# the original images are gone and must be generated.
+# Four relatives to read about. *Contrastive* distillation (Tian 2020): the student's and the teacher's view of one image should be
+# close, those of different images far. *Self-distillation* (Furlanello 2018): the teacher is an earlier student of the same size.
+# *Online* or *mutual* distillation (Zhang 2018): several students teach each other while they train. *Data-free* (Lopes 2017): the
+# original images are gone and must be generated.
 #
 # ## Round 4. The engine, and what a library does silently
 #
@@ -444,7 +444,7 @@ assert "images" in refusal, "a cache of other images is refused"
 #
 # Keras has its own module since version 3.12, `keras.distillation`. Its `Distiller` runs the teacher in every step, and its
 # `student_loss_weight` is our $1-\alpha$. **Predict first.** Its `LogitsDistillation` has a default loss, `"kl_divergence"`. Is that
-# the KL of this chapter? (On an older Keras the next cells say so and do nothing.)
+# the KL of this chapter? (An older Keras skips the next cells.)
 
 # %%
 has_module = hasattr(keras, "distillation")  # since Keras 3.12
@@ -677,9 +677,9 @@ plots.verdicts(record)
 # **What to notice.** Seven of ten. With every label known, this student still gains from its teacher; chapter 01's dense student did
 # not. Student, temperature and rate differ: one result does not carry over. For smoothing, sixteen seeds show nothing.
 #
-# The recipe as printed *loses*, narrowly. On five other seeds it won, as narrowly. An interval over seeds is no oath: build on neither.
-# And nothing beats plain KL: the features add nothing that sixteen seeds can show, MSE on logits and decoupled distillation lose a
-# little. We tried two weights for each that has one; a larger search may find more.
+# The recipe as printed *loses*, narrowly. On five other seeds it won, as narrowly. Build on neither. And nothing beats plain KL: the
+# features add nothing that sixteen seeds can show, MSE on logits and decoupled distillation lose a little. We tried two weights for
+# each that has one; a larger search may find more.
 #
 # ### Temperature and alpha together
 #
