@@ -174,7 +174,8 @@ def _batches(images, targets, order, updates, batch_size, jitter):
             x = tf.gather(x, move[:, 1:] + tf.range(width, dtype=tf.int64), axis=2, batch_dims=1)
         return x, tf.nest.map_structure(lambda values: tf.gather(values, row), targets)
 
-    return tf.data.Dataset.from_tensor_slices((rows, moves)).batch(batch_size).map(batch).prefetch(4)
+    # drop_remainder drops nothing here; it says the size of a batch beforehand, and the loss then needs fewer operations
+    return tf.data.Dataset.from_tensor_slices((rows, moves)).batch(batch_size, drop_remainder=True).map(batch).prefetch(4)
 
 
 def logits(model, images: np.ndarray) -> np.ndarray:
