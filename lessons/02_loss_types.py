@@ -677,9 +677,9 @@ plots.verdicts(record)
 # **What to notice.** Seven of ten. With every label known, this student still gains from its teacher; chapter 01's dense student did
 # not. Student, temperature and rate differ: one result does not carry over. For smoothing, sixteen seeds show nothing.
 #
-# The recipe as printed *loses*, narrowly. On five other seeds it won, as narrowly. Build on neither. And nothing beats plain KL: the
-# features add nothing that sixteen seeds can show, MSE on logits and decoupled distillation lose a little. We tried two weights for
-# each that has one; a larger search may find more.
+# The recipe as printed and MSE on probabilities *lose*, narrowly; on five other seeds neither did (the recipe even won): build on
+# neither. And nothing beats plain KL: the features add nothing that sixteen seeds can show, MSE on logits and decoupled distillation
+# lose a little. We tried two weights for each that has one; a larger search may find more.
 #
 # ### Temperature and alpha together
 #
@@ -814,8 +814,8 @@ plots.scatter(
 # **What to notice.** Here the better teacher teaches better, at each step. A student with $\alpha = 1$ has no labels, so a teacher that
 # reads worse than hard labels would teach does harm: the one of 50 units. Size and accuracy rise together here (dropout hurts the small
 # ones); the papers that found the opposite had far larger teachers. Smoothing: at $T = 1$ the smoothed teacher wins, at $T = 4$ the
-# interval contains zero; the printed difference says that it depends on $T$. Agreement rises with accuracy when teachers of all sizes
-# are mixed; among the four of 800 units the interval contains zero.
+# interval contains zero, and by the printed difference $T$ matters. Five other seeds showed neither. Agreement rises with accuracy when
+# teachers of all sizes are mixed; among the four of 800 units the interval contains zero.
 #
 # ### A patient, consistent teacher
 #
@@ -1023,7 +1023,7 @@ quiz.show("02_loss_types")
 #
 # *Follow-up.* Does a better teacher make a better student? In our runs yes, but the bigger teachers were also the better readers.
 #
-# *Common wrong answer.* "The newest loss is the best." Ask whether its gain is larger than the spread between seeds.
+# *Common wrong answer.* "The newest loss is the best." Is its gain larger than the spread between seeds?
 #
 # *See it hold:* the two verdict tables of Round 5.
 
