@@ -107,7 +107,7 @@ def ways(build_teacher, build_student, x, y) -> tuple[dict, float]:
     def way(model, targets, loss):
         batches = tf.data.Dataset.from_tensor_slices((x, targets)).shuffle(len(x), seed=0).batch(BATCH, drop_remainder=True).prefetch(4)
         model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=loss, steps_per_execution=STEPS_PER_EXECUTION)
-        return lambda epochs: model.fit(batches, epochs=epochs, verbose=0)
+        return lambda epochs: model.fit(batches, epochs=epochs, shuffle=False, verbose=0)
 
     found = {
         PLAIN: way(fresh(), labels, crossentropy),
