@@ -38,6 +38,8 @@ def train(
     verbose: int = 0,
     loss: Callable | Mapping[str, Callable] | None = None,
     teacher=None,
+    callbacks: Sequence = (),
+    steps_per_execution: int = 8,
 ):
     """Build a model and train it for a fixed number of updates; return it.
 
@@ -61,6 +63,8 @@ def train(
             by output, and `targets` is a dict with the same names.
         teacher: a model that is asked about every batch as it is, after the jitter (see `online_targets`). `targets` are then the labels,
             as `losses.pack` takes them, and `loss` gets them packed with the teacher's logits.
+        callbacks: Keras callbacks of the model's own library.
+        steps_per_execution: updates that run in one go; callbacks are called between them. Fewer are slower, the result is the same.
 
     Raises:
         ValueError: different numbers of images and targets, targets that are no distributions or not finite, targets that do not fit the
@@ -78,7 +82,7 @@ def train(
         targets = _checked_targets(targets, loss, len(images))
         if temperature != 1:
             raise ValueError(f"temperature must stay 1 when loss is given, which has its own, got {temperature!r}")
-    for name, value, least in (("updates", updates, 1), ("batch_size", batch_size, 1), ("jitter", jitter, 0)):
+    for name, value, least in (("updates", updates, 1), ("batch_size", batch_size, 1), ("jitter", jitter, 0), ("steps_per_execution", steps_per_execution, 1)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
     if not np.isscalar(learning_rate) or not 0 < learning_rate < np.inf:
@@ -99,8 +103,8 @@ def train(
     if teacher is not None:
         batches = _asked(batches, teacher)
     schedule = keras.optimizers.schedules.CosineDecay(learning_rate, updates)
-    model.compile(optimizer=keras.optimizers.Adam(schedule), loss=loss, steps_per_execution=min(8, updates))
-    model.fit(batches, shuffle=False, verbose=verbose)
+    model.compile(optimizer=keras.optimizers.Adam(schedule), loss=loss, steps_per_execution=min(steps_per_execution, updates))
+    model.fit(batches, shuffle=False, verbose=verbose, callbacks=list(callbacks))
     return model
 
 

@@ -23,15 +23,18 @@ LAYERS = {
     "keras_bridge": 1,
     "soft_labels": 1,
     "losses": 1,
+    "litert": 1,
+    "encodings": 1,
     "models": 1,
     "datasets": 1,
     "records": 0,
     "runtime": 0,
     "files": 0,
 }
-WITHIN_A_LAYER = {("records", "files"), ("losses", "soft_labels")}
+WITHIN_A_LAYER = {("records", "files"), ("losses", "soft_labels"), ("litert", "keras_bridge"), ("pruning", "distillation")}
 ONLY_IN = {
     "tf_keras": {"keras_bridge"},
+    "ai_edge_litert": {"litert"},
     "tensorflow_model_optimization": {"pruning", "quantization", "architecture_search"},
     "ipywidgets": {"widgets"},
     "anywidget": {"widgets"},

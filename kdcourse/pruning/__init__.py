@@ -1,0 +1,1 @@
+"""Pruning: weights or whole filters of a trained network are removed."""
