@@ -82,7 +82,9 @@ def train(
         targets = _checked_targets(targets, loss, len(images))
         if temperature != 1:
             raise ValueError(f"temperature must stay 1 when loss is given, which has its own, got {temperature!r}")
-    for name, value, least in (("updates", updates, 1), ("batch_size", batch_size, 1), ("jitter", jitter, 0), ("steps_per_execution", steps_per_execution, 1)):
+    counts = {"updates": updates, "batch_size": batch_size, "steps_per_execution": steps_per_execution, "jitter": jitter}
+    for name, value in counts.items():
+        least = 0 if name == "jitter" else 1
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
     if not np.isscalar(learning_rate) or not 0 < learning_rate < np.inf:
