@@ -86,6 +86,67 @@ def student_cnn(filters: int = 4, classes: int = 10, name: str = "student"):
     )
 
 
+def lenet_300_100(first: int = 300, second: int = 100, classes: int = 10, name: str = "lenet_300_100"):
+    """Return LeNet-300-100: two hidden layers, 266,610 parameters; the network of many pruning papers (LeCun et al. 1998).
+
+    Named layers: ``dense1``, ``dense2``, ``logits``.
+
+    Args:
+        first, second: units of the hidden layers; fewer give a small dense rival of the pruned network.
+        classes: outputs.
+        name: of the model.
+
+    Raises:
+        ValueError: `first` or `second` is not a positive integer.
+    """
+    for argument, value in (("first", first), ("second", second)):
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{argument} must be an integer >= 1, got {value!r}")
+    quiet_start()
+    import keras
+    from keras import layers
+
+    stack = [keras.Input((28, 28, 1)), layers.Flatten()]
+    stack += [layers.Dense(units, activation="relu", name=f"dense{place}") for place, units in enumerate((first, second), 1)]
+    return keras.Sequential([*stack, layers.Dense(classes, name="logits")], name=name)
+
+
+def lenet5(conv1: int = 20, conv2: int = 50, dense1: int = 500, classes: int = 10, name: str = "lenet5"):
+    """Return LeNet-5 as pruning papers use it (Han et al. 2015, after Caffe's example): 431,080 parameters.
+
+    Two 5x5 convolutions without padding, each with max pooling, and one hidden layer. Named layers: ``conv1``, ``conv2``, ``dense1``,
+    ``logits``.
+
+    Args:
+        conv1, conv2, dense1: filters and units of the hidden layers; fewer give the dense network that structured pruning ends with.
+        classes: outputs.
+        name: of the model.
+
+    Raises:
+        ValueError: `conv1`, `conv2` or `dense1` is not a positive integer.
+    """
+    for argument, value in (("conv1", conv1), ("conv2", conv2), ("dense1", dense1)):
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{argument} must be an integer >= 1, got {value!r}")
+    quiet_start()
+    import keras
+    from keras import layers
+
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(conv1, 5, activation="relu", name="conv1"),
+            layers.MaxPooling2D(),
+            layers.Conv2D(conv2, 5, activation="relu", name="conv2"),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(dense1, activation="relu", name="dense1"),
+            layers.Dense(classes, name="logits"),
+        ],
+        name=name,
+    )
+
+
 def hinton_teacher(units: int = 1200, classes: int = 10, dtype: str = "float32", name: str = "teacher"):
     """Return the teacher of Hinton et al. 2015, section 3: two hidden layers, 2,395,210 parameters with 1,200 units.
 
@@ -126,7 +187,7 @@ def hinton_student(classes: int = 10, dtype: str = "float32", name: str = "stude
     return keras.Sequential([*stack, layers.Dense(classes)], name=name)
 
 
-TRAINED = {"mnist-5k-teacher": teacher_cnn, "mnist-5k-student": student_mlp}  # their weights ship
+TRAINED = {"mnist-5k-teacher": teacher_cnn, "mnist-5k-student": student_mlp, "mnist-5k-lenet5": lenet5}  # their weights ship
 WITH_LOGITS = (*TRAINED, "mnist-teacher")  # their logits ship; the weights of the last are too large
 
 
@@ -139,8 +200,8 @@ def _checked_name(name: str, known) -> str:
 def load_trained(name: str):
     """Return a model that ships with the course, with its trained weights (see `provenance`).
 
-    ``mnist-5k-teacher`` is `teacher_cnn`, ``mnist-5k-student`` is `student_mlp` trained on hard labels; both saw the training split of
-    mnist-5k only.
+    ``mnist-5k-teacher`` is `teacher_cnn`, ``mnist-5k-student`` is `student_mlp`, ``mnist-5k-lenet5`` is `lenet5`, all trained on hard
+    labels; they saw the training split of mnist-5k only.
 
     Raises:
         ValueError: an unknown name.

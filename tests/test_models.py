@@ -159,7 +159,7 @@ def test_bad_input_is_named_before_training_starts(change, message):
 
 
 def test_unknown_models():
-    with pytest.raises(ValueError, match=r"name must be one of \['mnist-5k-student', 'mnist-5k-teacher', 'mnist-teacher'\], got 'bert'"):
+    with pytest.raises(ValueError, match=r"name must be one of \['mnist-5k-lenet5', 'mnist-5k-student', 'mnist-5k-teacher', 'mnist-teacher'\], got 'bert'"):
         models.load_logits("bert")
     with pytest.raises(ValueError, match="name must be one of"):
         models.load_trained("bert")
@@ -167,5 +167,9 @@ def test_unknown_models():
         models.student_mlp(0)
     with pytest.raises(ValueError, match="filters must be an integer >= 1, got 2.5"):
         models.student_cnn(2.5)
+    with pytest.raises(ValueError, match="second must be an integer >= 1, got 0"):
+        models.lenet_300_100(second=0)
+    with pytest.raises(ValueError, match="dense1 must be an integer >= 1, got -5"):
+        models.lenet5(dense1=-5)
     with pytest.raises(ValueError, match="units must be an integer >= 1, got 0"):
         models.hinton_teacher(0)
