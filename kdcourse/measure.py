@@ -1,10 +1,25 @@
-"""Measures of a classifier's answers. Logits have shape ``(examples, classes)``, labels ``(examples,)``."""
+"""Measures of a classifier: how good its answers are, and what the network costs.
 
+Answers: accuracy, recall, calibration. Logits have shape ``(examples, classes)``, labels ``(examples,)``.
+
+Costs of a Sequential or functional model: parameters, non-zero weights, sparsity, multiply-accumulates (MACs), bytes in each format of
+`encodings` and as .tflite. Costs of a .tflite file when it runs: memory and latency. Sizes are in bytes, times in seconds.
+"""
+
+import gc
+import math
+import time
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from . import encodings, litert
+from .keras_bridge import checked_graph, keras_of
+from .pruning.magnitude import prunable
 from .soft_labels import checked_logits, checked_probabilities, cross_entropy, one_hot
+
+TFLITE = ".tflite"
 
 
 class Reliability(NamedTuple):
@@ -77,3 +92,219 @@ def fit_temperature(logits, labels) -> float:
     hard = one_hot(labels, logits.shape[1])
     cost = lambda log_t: cross_entropy(hard, logits, float(np.exp(log_t))).mean()  # noqa: E731
     return float(np.exp(minimize_scalar(cost, bounds=(np.log(0.05), np.log(20)), method="bounded").x))
+
+
+def parameters(model) -> int:
+    """Return how many numbers a built keras or tf_keras model stores: all weights, those of batch normalization that are not trained too.
+
+    Raises:
+        ValueError: no such model.
+    """
+    keras_of(model)
+    return int(model.count_params())
+
+
+def nonzeros(model) -> int:
+    """Return how many of all the weights that `parameters` counts, biases and batch normalization too, are not zero.
+
+    Raises:
+        ValueError: as `parameters`.
+    """
+    keras_of(model)
+    return sum(int(np.count_nonzero(weights)) for weights in model.get_weights())
+
+
+def sparsity(model) -> float:
+    """Return the share of exact zeros among the kernels of the Dense and Conv layers (those that `pruning.prunable` lists), in [0, 1].
+
+    Biases, depthwise kernels and batch normalization are left out: pruning leaves them alone, and they would blur the number.
+
+    Raises:
+        ValueError: a subclassed model, or one with nothing to prune.
+    """
+    kernels = prunable(model).values()
+    return 1 - sum(int(np.count_nonzero(kernel)) for kernel in kernels) / sum(kernel.size for kernel in kernels)
+
+
+# Operations that multiply without weights of their own, or hide what they do: a zero would be a wrong number.
+_UNCOUNTED = set("Attention AdditiveAttention GroupedQueryAttention Dot Matmul Einsum Tensordot Inner Outer Lambda TFOpLambda".split())
+# Layers with weights that are applied number by number. By convention these are not counted as MACs, nor are biases and pooling.
+_ELEMENTWISE = "BatchNormalization LayerNormalization GroupNormalization RMSNormalization Normalization PReLU Embedding".split()
+
+
+def macs(model) -> int:
+    """Return the multiply-accumulates of one example: those of `macs_by_layer`, together.
+
+    Raises:
+        ValueError: as `macs_by_layer`.
+    """
+    return sum(macs_by_layer(model).values())
+
+
+def macs_by_layer(model) -> dict[str, int]:
+    """Return {layer name: multiply-accumulates of one example} for the dense and convolutional layers, in the order of the graph.
+
+    A dense kernel is used once for each position of the output, a convolution's kernel too (the padding counts as input), a transposed
+    convolution's once for each position of the input. Zeros among the weights count: a dense kernel multiplies them. A layer that is
+    applied twice counts twice; a layer of a model inside the model is called ``"inner/layer"``.
+
+    Raises:
+        ValueError: a subclassed model or one that is not built; a shape that is open beyond the first axis; a layer whose MACs are not
+            known here (recurrent, attention, a class of one's own that has weights).
+    """
+    library, found = checked_graph(model), {}
+    for name, count in _graph_macs(model, library.layers, library.Model):
+        found[name] = found.get(name, 0) + count
+    return found
+
+
+def _graph_macs(model, layers, model_class, prefix=""):
+    graph = getattr(model, "_functional", None) or model  # a Sequential of Keras 3 keeps its graph inside
+    for depth in sorted(graph._nodes_by_depth, reverse=True):  # from the input on
+        for node in graph._nodes_by_depth[depth]:
+            layer = node.operation if hasattr(node, "operation") else node.layer
+            if isinstance(layer, model_class):
+                yield from _graph_macs(layer, layers, model_class, f"{prefix}{layer.name}/")
+            elif not node.is_input:
+                given, answer = (_first_shape(tensors) for tensors in (node.input_tensors, node.outputs))
+                if (count := _layer_macs(layer, given, answer, layers)) is not None:
+                    yield prefix + layer.name, count
+
+
+def _first_shape(tensors) -> tuple:
+    return tuple((tensors[0] if isinstance(tensors, list | tuple) else tensors).shape)
+
+
+def _layer_macs(layer, given, answer, layers) -> int | None:
+    """Return the MACs of one application of a layer, None where there are none."""
+
+    def positions(shape):
+        places = shape[2:] if getattr(layer, "data_format", "channels_last") == "channels_first" else shape[1:-1]
+        if None in places:
+            raise ValueError(f"model must have an input shape that is open in its first axis only, layer {layer.name!r} has {shape}")
+        return math.prod(places)
+
+    if isinstance(layer, layers.Conv1DTranspose | layers.Conv2DTranspose | layers.Conv3DTranspose):
+        return positions(given) * math.prod(layer.kernel.shape)
+    if isinstance(layer, layers.SeparableConv1D | layers.SeparableConv2D):
+        return positions(answer) * (math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape))
+    if isinstance(layer, layers.DepthwiseConv1D | layers.DepthwiseConv2D):
+        kernel = layer.kernel if hasattr(layer, "kernel") else layer.depthwise_kernel  # Keras 3, Keras 2
+        return positions(answer) * math.prod(kernel.shape)
+    if isinstance(layer, layers.Dense | layers.Conv1D | layers.Conv2D | layers.Conv3D):
+        return positions(answer) * math.prod(layer.kernel.shape)
+    if type(layer).__name__ in _UNCOUNTED or (getattr(layer, "weights", ()) and type(layer).__name__ not in _ELEMENTWISE):
+        raise ValueError(f"model must have layers whose MACs are known (Dense, Conv), got {layer.name!r}, a {type(layer).__name__}")
+    return None
+
+
+def sizes(model_or_arrays, formats=None) -> dict[str, int]:
+    """Return {format: bytes} of all weights together, each array encoded on its own.
+
+    Args:
+        model_or_arrays: a keras or tf_keras model, or its float32 arrays as a dict or list.
+        formats: names of `encodings.FORMATS`, and ".tflite" for a model: the whole file, with the graph. The default is all of them.
+
+    Raises:
+        ValueError: an unknown format; ".tflite" for arrays; an array that is not of float32; as `litert.to_tflite`.
+        RuntimeError: as `litert.to_tflite`.
+    """
+    is_model = not isinstance(model_or_arrays, Mapping | list | tuple)
+    if is_model:
+        keras_of(model_or_arrays, "model_or_arrays")
+        arrays = model_or_arrays.get_weights()
+    else:
+        arrays = list(model_or_arrays.values()) if isinstance(model_or_arrays, Mapping) else model_or_arrays
+    known = (*encodings.FORMATS, *([TFLITE] if is_model else []))
+    formats = known if formats is None else (formats,) if isinstance(formats, str) else tuple(formats)
+    for format in formats:
+        if format not in known:
+            raise ValueError(f"formats must be among {list(known)}, got {format!r}")
+    return {
+        format: len(litert.to_tflite(model_or_arrays))
+        if format == TFLITE
+        else sum(encodings.encoded_size(array, format) for array in arrays)
+        for format in formats
+    }
+
+
+def peak_memory(tflite: bytes) -> int:
+    """Return the bytes of memory that one inference (one example) of a .tflite file needs: its weights, and the activations at their peak.
+
+    A tensor lives from the operator that writes it to the last that reads it; the peak is the largest sum of those alive at one operator.
+    This is what a planner with perfect packing would take, the number to compare with the RAM of a small board. What an interpreter adds
+    is not in it: its own code and tables, scratch space of its kernels, a second copy of the weights in the order its kernels like.
+
+    Raises:
+        ValueError: `tflite` is not the bytes of a .tflite file.
+    """
+    graph = litert.graph(tflite)
+    born = {tensor: -1 for tensor in graph.inputs}
+    last, read = {}, set()
+    for step, (_, inputs, outputs) in enumerate(graph.operators):
+        for tensor in outputs:
+            born[tensor] = step
+        for tensor in (*inputs, *outputs):
+            last[tensor] = step
+        read.update(tensor for tensor in inputs if tensor >= 0)  # -1 is an input that is left out, as a bias
+    for tensor in graph.outputs:
+        last[tensor] = len(graph.operators)
+    weights = sum(graph.tensor_bytes[tensor] for tensor in read - set(born))
+    alive = [
+        sum(graph.tensor_bytes[tensor] for tensor, first in born.items() if first <= step <= last.get(tensor, first))
+        for step in range(-1, len(graph.operators) + 1)
+    ]
+    return weights + max(alive)
+
+
+class Latency(NamedTuple):
+    """Seconds of one run: the median, and the 5% and 95% quantiles of all `runs`; `threads` is None where a function was timed."""
+
+    median: float
+    low: float
+    high: float
+    runs: int
+    threads: int | None
+
+
+def latency(tflite_or_callable: bytes | Callable, threads: int = 1, warmup: int = 20, runs: int = 200) -> Latency:
+    """Return how long one inference takes: LiteRT on one random example, or a function without arguments.
+
+    The first `warmup` runs are not counted: they fill caches and create what is created once. Python's garbage collector rests meanwhile.
+    The number belongs to this machine at this moment: compare by ratios, measured in turns.
+
+    Args:
+        tflite_or_callable: the bytes of a .tflite file, or a function without arguments.
+        threads: of LiteRT; a function has its own.
+        warmup: runs before those that count.
+        runs: those that count.
+
+    Raises:
+        ValueError: neither bytes of a .tflite file nor a function; a number out of range.
+    """
+    for name, value, least in (("threads", threads, 1), ("warmup", warmup, 0), ("runs", runs, 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
+    if callable(tflite_or_callable):
+        run, threads = tflite_or_callable, None
+    else:
+        if not isinstance(tflite_or_callable, bytes):
+            raise ValueError(
+                f"tflite_or_callable must be the bytes of a .tflite file or a function, got {type(tflite_or_callable).__name__}"
+            )
+        interpreter = litert.interpreter(tflite_or_callable, threads)
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], litert.random_input(interpreter))
+        run = interpreter.invoke
+    for _ in range(warmup):
+        run()
+    seconds, collects = np.empty(runs), gc.isenabled()
+    gc.disable()
+    try:
+        for i in range(runs):
+            began = time.perf_counter()
+            run()
+            seconds[i] = time.perf_counter() - began
+    finally:
+        if collects:
+            gc.enable()
+    return Latency(*(float(np.quantile(seconds, q)) for q in (0.5, 0.05, 0.95)), runs, threads)

@@ -63,6 +63,8 @@ EDGES = {
     "only -0.0": np.full(9, -0.0, np.float32),
     "all equal": np.full((3, 4), 0.25, np.float32),
     "special": SPECIAL.view(np.float32),
+    "256 columns": np.eye(2, 256, dtype=np.float32),
+    "257 columns": np.eye(2, 257, dtype=np.float32),
     "first": one_non_zero(0),
     "last": one_non_zero(-1),
     **{f"gap of {gap}": one_non_zero(gap) for gap in (254, 255, 256, 509, 510, 511)},

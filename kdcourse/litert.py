@@ -1,0 +1,154 @@
+"""A Keras model as a .tflite file, and LiteRT, the interpreter that runs it on phones: the only importer of ai_edge_litert.
+
+A .tflite file is always handled as its bytes: their number is the size of the file.
+"""
+
+import tempfile
+from typing import NamedTuple
+
+import numpy as np
+
+from .keras_bridge import checked_graph, to_keras
+from .runtime import _stderr_held_back, quiet_start
+
+BATCH = 256  # examples at a time in `predict`: more are hardly faster, and take memory
+
+
+class Graph(NamedTuple):
+    """What a .tflite file computes on one example. Tensors are known by their numbers."""
+
+    tensor_bytes: dict[int, int]
+    operators: list[tuple[str, list[int], list[int]]]  # in the order in which they run: name, tensors read, tensors written
+    inputs: list[int]
+    outputs: list[int]
+
+
+def to_tflite(model) -> bytes:
+    """Return a model as the bytes of a .tflite file in float32, checked: on a few random inputs LiteRT and Keras agree to 1e-4.
+
+    The model (one input, one output, a number of examples that may stay open) is exported as a SavedModel and converted from there: the
+    converter's other ways have written broken files without an error. `model` is not changed. A tf_keras model is brought to Keras 3 first.
+
+    Raises:
+        ValueError: no Sequential or functional model, or not built, see `keras_bridge.checked_graph`; several inputs or outputs; an
+            open axis besides the first.
+        RuntimeError: the model cannot be converted, or the answers differ.
+    """
+    library = checked_graph(model)
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ValueError(f"model must have one input and one output, got {len(model.inputs)} and {len(model.outputs)}")
+    shape = tuple(model.inputs[0].shape)
+    if None in shape[1:]:
+        raise ValueError(f"model must have an input shape that is open in its first axis only, got {shape}")
+    quiet_start()
+    import tensorflow as tf
+
+    if library.__name__ == "tf_keras":
+        model = to_keras(model)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with _stderr_held_back():
+                model.export(folder, verbose=False)
+                tflite = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+        except Exception as error:  # the converter has errors of many classes, the causes are above
+            raise RuntimeError(f"model {model.name} cannot be converted to .tflite: {str(error).strip().partition(chr(10))[0]}") from error
+
+    examples = _random((shape[0] or 4, *shape[1:]), np.dtype(interpreter(tflite).get_input_details()[0]["dtype"]))
+    expected = np.asarray(model(examples, training=False))
+    gap, most = np.abs(predict(tflite, examples) - expected).max(), 1e-4 * max(1, np.abs(expected).max())
+    if not gap <= most:
+        raise RuntimeError(f"the .tflite of model {model.name} must agree with Keras to {most:.1g}, but its answers differ by {gap:.1g}")
+    return tflite
+
+
+def _random(shape, dtype) -> np.ndarray:
+    """Return an input like pixels in [0, 1]; of integers (word numbers) 0 and 1, which every vocabulary has."""
+    rng = np.random.default_rng(0)
+    return rng.random(shape).astype(dtype) if dtype.kind == "f" else rng.integers(0, 2, shape).astype(dtype)
+
+
+def _load(tflite: bytes, **settings):
+    if not isinstance(tflite, bytes):
+        raise ValueError(f"tflite must be the bytes of a .tflite file, got {type(tflite).__name__}")
+    from ai_edge_litert.interpreter import Interpreter
+
+    failure = None
+    with _stderr_held_back():  # LiteRT tells that it uses XNNPACK, each time
+        try:
+            loaded = Interpreter(model_content=tflite, **settings)
+            loaded.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            failure = str(error).strip().partition("\n")[0]
+    if failure:
+        raise ValueError(f"tflite must be the bytes of a .tflite file, got {len(tflite)} bytes that LiteRT refuses: {failure}")
+    return loaded
+
+
+def interpreter(tflite: bytes, threads: int = 1):
+    """Return an ``ai_edge_litert`` Interpreter of a .tflite file, its tensors allocated for one example.
+
+    Raises:
+        ValueError: `tflite` is no such file; `threads` is not a positive integer.
+    """
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise ValueError(f"threads must be an integer >= 1, got {threads!r}")
+    return _load(tflite, num_threads=threads)
+
+
+def random_input(loaded) -> np.ndarray:
+    """Return one random input for an `interpreter`, in its shape and type."""
+    details = loaded.get_input_details()[0]
+    return _random(tuple(details["shape"]), np.dtype(details["dtype"]))
+
+
+def predict(tflite: bytes, images, threads: int = 1) -> np.ndarray:
+    """Return what a .tflite file answers, float32, shape ``(examples, classes)``.
+
+    Args:
+        tflite: the file's bytes; one input, one output, both of floats (an input of word numbers is possible too).
+        images: shape ``(examples, ...)``.
+        threads: of LiteRT.
+
+    Raises:
+        ValueError: `images` do not fit the file's input; a quantized input or output; as `interpreter`.
+    """
+    loaded, images = interpreter(tflite, threads), np.asarray(images)
+    (given,), (answer,) = loaded.get_input_details(), loaded.get_output_details()
+    for details in (given, answer):
+        if np.dtype(details["dtype"]) in (np.int8, np.uint8, np.int16):
+            raise ValueError(f"tflite must take and give floats, got {np.dtype(details['dtype'])}")
+    one = tuple(given["shape"][1:])
+    if images.shape[1:] != one or not images.ndim:
+        raise ValueError(f"images must have shape (examples, {', '.join(map(str, one))}), got shape {images.shape}")
+    open_ended = not len(given["shape_signature"]) or given["shape_signature"][0] == -1
+    batch = BATCH if open_ended else int(given["shape"][0])
+    found = [np.zeros((0, *answer["shape"][1:]), np.float32)]
+    for first in range(0, len(images), batch):
+        part = images[first : first + batch].astype(given["dtype"])
+        if open_ended and tuple(loaded.get_input_details()[0]["shape"]) != part.shape:
+            loaded.resize_tensor_input(given["index"], part.shape)
+            loaded.allocate_tensors()
+        filled = part if open_ended else np.concatenate([part, np.zeros((batch - len(part), *one), part.dtype)])
+        loaded.set_tensor(given["index"], filled)
+        loaded.invoke()
+        found.append(loaded.get_tensor(answer["index"])[: len(part)])
+    return np.concatenate(found)
+
+
+def graph(tflite: bytes) -> Graph:
+    """Return the operators and tensors of a .tflite file, as they are before a delegate (XNNPACK) takes operators over.
+
+    Raises:
+        ValueError: `tflite` is no such file.
+    """
+    from ai_edge_litert.interpreter import OpResolverType
+
+    loaded = _load(tflite, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+    # The list of operators is private in ai_edge_litert; there is no public one. tests/test_litert.py notices when it goes.
+    operators = [(op["op_name"], op["inputs"].tolist(), op["outputs"].tolist()) for op in loaded._get_ops_details()]
+    return Graph(
+        {t["index"]: int(np.prod(t["shape"])) * np.dtype(t["dtype"]).itemsize for t in loaded.get_tensor_details()},
+        operators,
+        [details["index"] for details in loaded.get_input_details()],
+        [details["index"] for details in loaded.get_output_details()],
+    )
