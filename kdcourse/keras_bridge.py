@@ -9,11 +9,13 @@ import sys
 
 # The layers that both libraries compute alike, under one name
 LAYERS = tuple(
-    "Activation Add Average AveragePooling1D AveragePooling2D BatchNormalization Concatenate Conv1D Conv1DTranspose Conv2D Conv2DTranspose "
-    "Cropping2D Dense DepthwiseConv1D DepthwiseConv2D Dot Dropout ELU Embedding Flatten GaussianDropout GaussianNoise "
-    "GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D GroupNormalization LayerNormalization LeakyReLU Masking Maximum "
-    "MaxPooling1D MaxPooling2D Minimum Multiply Normalization PReLU Permute ReLU RepeatVector Rescaling Reshape SeparableConv1D "
-    "SeparableConv2D Softmax SpatialDropout1D SpatialDropout2D Subtract UpSampling1D UpSampling2D ZeroPadding2D".split()
+    "Activation Add Average AveragePooling1D AveragePooling2D BatchNormalization Concatenate Conv1D Conv1DTranspose Conv2D "
+    "Conv2DTranspose Cropping2D Dense DepthwiseConv1D DepthwiseConv2D Dot Dropout ELU Embedding Flatten GaussianDropout GaussianNoise "
+    "GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D GroupNormalization LayerNormalization "
+    "LeakyReLU Masking Maximum MaxPooling1D MaxPooling2D Minimum Multiply Normalization PReLU Permute ReLU RepeatVector Rescaling "
+    "Reshape SeparableConv1D SeparableConv2D Softmax SpatialDropout1D SpatialDropout2D Subtract UpSampling1D UpSampling2D "
+    "ZeroPadding2D".split()
+)
 )
 # The activations that both compute alike; hard_sigmoid and hard_silu of Keras 3 cross as functions of this module
 ACTIVATIONS = tuple("elu exponential gelu leaky_relu linear mish relu relu6 selu sigmoid silu softmax softplus softsign tanh".split())
@@ -97,11 +99,12 @@ def to_tf_keras(model):
     layers. The new model is not compiled and shares nothing with `model`.
 
     Training goes on alike, not bit for bit: dropout draws other random numbers, and Keras 2 moves batch normalization's variance by the
-    unbiased variance of the batch (n / (n - 1) times Keras 3's). With 16-bit layers the outputs differ by their rounding.
+    unbiased variance of the batch (n / (n - 1) times Keras 3's). With 16-bit layers the outputs differ by their rounding. A
+    ``training=False`` in a call (``base(x, training=False)``) is left out: in Keras 3, ``fit`` overrides it, in Keras 2 it would hold.
 
     Raises:
         ValueError: see `checked_graph`; `model` is not of Keras 3; something in it that the other library lacks or computes differently:
-            a layer (LSTM, Lambda, one's own), an activation, a setting of a layer.
+            a layer (LSTM, Lambda, one's own), an activation, a setting of a layer, a frozen model inside with trainable layers.
     """
     if checked_graph(model).__name__ != "keras":
         raise ValueError(f"model must be a keras model, got {model.name}, which is a tf_keras model already")
@@ -113,7 +116,8 @@ def to_tf_keras(model):
 def to_keras(model):
     """Return a Keras 2 (tf_keras) model rebuilt in Keras 3: the way back of `to_tf_keras`, with the same promises.
 
-    What Keras 2 itself calls hard_sigmoid does not cross: it is another function (slope 1/5, in Keras 3 it is 1/6).
+    What Keras 2 itself calls hard_sigmoid does not cross: it is another function (slope 1/5, in Keras 3 it is 1/6). Nor does a call with
+    ``training=...``, which Keras 3 would not hold on to.
 
     Raises:
         ValueError: as `to_tf_keras`.
@@ -138,7 +142,8 @@ def _translated(layer, target):
         raise ValueError(f"{title} must have a dtype out of {', '.join(DTYPES)}, got {policy}")
 
     config = layer.get_config() | {"dtype": policy}
-    config.pop("batch_input_shape", None)  # a new Input says it
+    for known in ("batch_input_shape", "trainable"):  # the new Input says it; the flag is carried later
+        config.pop(known, None)
     for setting, off in SWITCHED_OFF.items():
         value = config.pop(setting, getattr(layer, setting, off))
         if value != off:
@@ -257,6 +262,7 @@ def _arithmetic(operation, target, title: str):
 def _rebuilt(model, target, again):
     """Return `model` rebuilt in the library `target`; `again` makes the twin of a layer that is not a model."""
     source, twins = keras_of(model), {}
+    crossing = source is not target
 
     def twin(layer):
         if id(layer) not in twins:  # a layer that is used twice has one twin
@@ -264,9 +270,12 @@ def _rebuilt(model, target, again):
         return twins[id(layer)][1]
 
     def graph(inner):
+        if crossing and inner is not model and not inner.trainable and any(layer.trainable for layer in inner.layers):
+            # Keras 3 trains such layers, Keras 2 does not
+            raise ValueError(f"layer {inner.name!r}, a model inside, must not be frozen while layers in it are trainable")
         if isinstance(inner, source.Sequential):
             return target.Sequential([_input(inner.inputs[0], target), *map(twin, inner.layers)], name=inner.name)
-        return _functional(inner, target, twin)
+        return _functional(inner, target, twin, crossing)
 
     rebuilt = graph(model)
     twins[id(model)] = model, rebuilt
@@ -292,7 +301,7 @@ def _input(tensor, target):
     return target.Input(batch_shape=tuple(tensor.shape), dtype=dtype, name=layer.name)
 
 
-def _functional(model, target, twin):
+def _functional(model, target, twin, crossing: bool):
     """Return the twin of a functional model: its calls are repeated in their order, with the twins of the layers."""
     import tensorflow as tf
 
@@ -311,10 +320,24 @@ def _functional(model, target, twin):
     tensors = {id(tensor): _input(tensor, target) for tensor in model.inputs}
     for layer, args, kwargs, outputs in reversed(calls):
         args, kwargs = tf.nest.map_structure(lambda value: tensors.get(id(value), value), (args, kwargs))
+        if crossing and "training" in kwargs:
+            kwargs = _without_training(layer, kwargs, target)
         answers = twin(layer)(*args, **kwargs)
         for old, new in zip(tf.nest.flatten(outputs), tf.nest.flatten(answers), strict=True):
             tensors[id(old)] = new
     return target.Model(*tf.nest.map_structure(lambda tensor: tensors[id(tensor)], ends), name=model.name)
+
+
+def _without_training(layer, kwargs, target):
+    """Return the arguments of a call without ``training=...``, if that changes nothing.
+
+    In a functional model of Keras 3, what is said to the whole model (``fit`` says True, ``predict`` False) wins over what was written in a
+    call; in Keras 2 the call wins. So only Keras 3's False can be left out: it holds where nothing is said, and there it is the default.
+    """
+    if kwargs["training"] or target.__name__ == "keras":
+        got, kind = kwargs["training"], type(layer).__name__
+        raise ValueError(f"layer {layer.name!r} ({kind}) must be called without training=, which means another thing in Keras 2, got {got}")
+    return {name: value for name, value in kwargs.items() if name != "training"}
 
 
 def _call(node):
