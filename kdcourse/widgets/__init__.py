@@ -5,9 +5,13 @@ A widget is loaded when it is first asked for, so that one which needs the page 
 
 import importlib
 
-_HOMES = {"LossExplorer": "loss_explorer", "TemperatureExplorer": "temperature_explorer"}
+_HOMES = {
+    "LossExplorer": "loss_explorer",
+    "SparsityExplorer": "sparsity_explorer",
+    "TemperatureExplorer": "temperature_explorer",
+}
 
-__all__ = ["LossExplorer", "TemperatureExplorer"]
+__all__ = ["LossExplorer", "SparsityExplorer", "TemperatureExplorer"]
 
 
 def __getattr__(name: str):
