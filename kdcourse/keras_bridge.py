@@ -16,7 +16,6 @@ LAYERS = tuple(
     "Reshape SeparableConv1D SeparableConv2D Softmax SpatialDropout1D SpatialDropout2D Subtract UpSampling1D UpSampling2D "
     "ZeroPadding2D".split()
 )
-)
 # The activations that both compute alike; hard_sigmoid and hard_silu of Keras 3 cross as functions of this module
 ACTIVATIONS = tuple("elu exponential gelu leaky_relu linear mish relu relu6 selu sigmoid silu softmax softplus softsign tanh".split())
 DTYPES = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
