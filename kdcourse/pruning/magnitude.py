@@ -303,7 +303,8 @@ def train(
             cut(self.model, checked_sparsity(schedule(updates), "schedule: its sparsity"))  # where frequency does not meet the end
 
     callbacks = [] if schedule is None else [Pruner()]
-    settings = {"callbacks": callbacks, "steps_per_execution": frequency if callbacks else 8} | settings
+    together = next(steps for steps in range(10, 0, -1) if frequency % steps == 0)  # the schedule is asked between two executions
+    settings = {"callbacks": callbacks, "steps_per_execution": together} | settings
     trained = distillation.train(prepared, images, targets, seed=seed, updates=updates, **settings)
     for name in layers:
         prunable_layers(trained)[name].kernel.constraint = None
