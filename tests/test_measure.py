@@ -1,10 +1,17 @@
 """Measures on cases whose answer is known."""
 
+import gc
+
 import numpy as np
 import pytest
 
-from kdcourse import measure
+from kdcourse import encodings, litert, measure, models
+from kdcourse.runtime import quiet_start
 from kdcourse.soft_labels import softmax
+
+quiet_start()
+import keras  # noqa: E402
+from keras import layers  # noqa: E402
 
 
 def test_accuracy_and_recall_by_hand():
@@ -54,5 +61,181 @@ def test_temperature_scaling_recovers_the_temperature_of_made_up_data():
     ],
 )
 def test_bad_input_is_named_in_one_sentence(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+# What a network costs
+
+
+def small():
+    """13 * 13 * 2 features; by hand: parameters 3*3*2 + 2 + 4*2 + 338*10 + 10 = 3418."""
+    stack = [keras.Input((28, 28, 1)), layers.Conv2D(2, 3, strides=2, name="conv"), layers.BatchNormalization(), layers.ReLU()]
+    return keras.Sequential([*stack, layers.Flatten(), layers.Dense(10, name="logits")], name="small")
+
+
+def test_parameters_and_zeros_by_hand():
+    model = small()
+    kernel, dense = model.get_layer("conv").kernel, model.get_layer("logits").kernel
+    kernel.assign(np.ones(kernel.shape))
+    dense.assign(np.where(np.arange(3380).reshape(338, 10) < 845, 0.0, 1.0))
+    assert measure.parameters(model) == 3418
+    assert measure.nonzeros(model) == 18 + (3380 - 845) + 2 * 2  # gamma and the moving variance are ones; biases, beta, mean zeros
+    assert measure.sparsity(model) == pytest.approx(845 / (3380 + 18))
+    assert measure.sparsity(small()) == 0
+
+
+def test_macs_of_the_course_s_networks_by_hand():
+    assert measure.macs_by_layer(models.lenet5()) == {
+        "conv1": 24 * 24 * 5 * 5 * 1 * 20,
+        "conv2": 8 * 8 * 5 * 5 * 20 * 50,
+        "dense1": 4 * 4 * 50 * 500,
+        "logits": 500 * 10,
+    }
+    assert measure.macs(models.lenet5()) == 2_293_000
+    assert measure.macs(models.student_mlp(32)) == 784 * 32 + 32 * 10
+    assert measure.macs(small()) == 13 * 13 * 9 * 2 + 338 * 10
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "macs"),
+    [
+        (lambda: layers.Dense(5), (7,), 7 * 5),
+        (lambda: layers.Dense(5), (4, 7), 4 * 7 * 5),
+        (lambda: layers.Dense(5), (2, 4, 7), 2 * 4 * 7 * 5),
+        (lambda: layers.Conv1D(5, 3), (10, 4), 8 * 3 * 4 * 5),
+        (lambda: layers.Conv1D(5, 3, padding="causal", dilation_rate=2), (10, 4), 10 * 3 * 4 * 5),
+        (lambda: layers.Conv2D(6, 3, padding="same"), (8, 8, 4), 8 * 8 * 3 * 3 * 4 * 6),
+        (lambda: layers.Conv2D(6, (3, 2), strides=(2, 1)), (9, 8, 4), 4 * 7 * 3 * 2 * 4 * 6),
+        (lambda: layers.Conv2D(6, 3, strides=2, padding="same"), (9, 9, 4), 5 * 5 * 3 * 3 * 4 * 6),
+        (lambda: layers.Conv2D(6, 3, groups=2, padding="same"), (8, 8, 4), 8 * 8 * 3 * 3 * 2 * 6),
+        (lambda: layers.Conv2D(6, 1), (8, 8, 4), 8 * 8 * 4 * 6),
+        (lambda: layers.Conv2D(6, 3, data_format="channels_first", padding="same"), (4, 8, 7), 8 * 7 * 3 * 3 * 4 * 6),
+        (lambda: layers.Conv3D(2, 2), (3, 3, 3, 4), 8 * 8 * 4 * 2),
+        (lambda: layers.DepthwiseConv2D(3, padding="same"), (8, 8, 4), 8 * 8 * 3 * 3 * 4),
+        (lambda: layers.DepthwiseConv2D(3, strides=2, depth_multiplier=2), (9, 9, 4), 4 * 4 * 3 * 3 * 4 * 2),
+        (lambda: layers.DepthwiseConv1D(3), (10, 4), 8 * 3 * 4),
+        (lambda: layers.SeparableConv2D(6, 3, strides=2, padding="same"), (8, 8, 4), 4 * 4 * (3 * 3 * 4 + 4 * 6)),
+        (lambda: layers.SeparableConv1D(6, 3), (10, 4), 8 * (3 * 4 + 4 * 6)),
+        (lambda: layers.Conv2DTranspose(6, 3, strides=2, padding="same"), (5, 5, 4), 5 * 5 * 3 * 3 * 4 * 6),
+        (lambda: layers.Conv1DTranspose(6, 4, strides=2), (5, 3), 5 * 4 * 3 * 6),
+        (lambda: layers.AveragePooling2D(2), (8, 8, 4), 0),
+        (lambda: layers.BatchNormalization(), (8, 8, 4), 0),
+    ],
+)
+def test_macs_of_one_layer_by_hand(layer, shape, macs):
+    assert measure.macs(keras.Sequential([keras.Input(shape), layer()])) == macs
+
+
+def test_macs_of_shared_layers_and_models_inside():
+    block = keras.Sequential([keras.Input((6, 6, 4)), layers.Conv2D(4, 3, padding="same", name="conv")], name="block")
+    image, shared = keras.Input((6, 6, 4)), layers.Conv2D(4, 1, name="shared")
+    truncated = keras.Model(image, shared(image))
+    x = block(shared(shared(image))) + image
+    model = keras.Model(image, layers.Dense(3, name="logits")(layers.GlobalAveragePooling2D()(block(x))))
+    once = 36 * 4 * 4
+    assert measure.macs_by_layer(model) == {"shared": 2 * once, "block/conv": 2 * 9 * once, "logits": 12}
+    assert measure.macs(truncated) == once  # what another model does with the layer is not counted
+
+
+def test_macs_of_a_tf_keras_model():
+    tf_keras = pytest.importorskip("tf_keras")
+    old = tf_keras.layers
+    stack = [old.Input((8, 8, 4)), old.Conv2D(6, 3, name="conv"), old.DepthwiseConv2D(3, name="depthwise"), old.Flatten(), old.Dense(2)]
+    model = tf_keras.Sequential(stack)
+    assert list(measure.macs_by_layer(model).values()) == [36 * 9 * 4 * 6, 16 * 9 * 6, 96 * 2]
+    assert measure.parameters(model) == 222 + 60 + 194 == measure.nonzeros(model) + 6 + 6 + 2
+    assert measure.sizes(model, "raw float32")["raw float32"] > 4 * 476
+
+
+def test_sizes_are_those_of_the_encoders():
+    model = models.student_cnn()
+    found = measure.sizes(model)
+    assert list(found) == [*encodings.FORMATS, ".tflite"]
+    for format in encodings.FORMATS:
+        assert found[format] == sum(len(encodings.encode(array, format)) for array in model.get_weights())
+    assert found[".tflite"] == len(litert.to_tflite(model))
+    arrays = {str(i): array for i, array in enumerate(model.get_weights())}
+    assert measure.sizes(arrays) == measure.sizes(list(arrays.values())) == {f: found[f] for f in encodings.FORMATS}
+    assert measure.sizes(model, ["CSR"]) == measure.sizes(arrays, "CSR") == {"CSR": found["CSR"]}
+    assert measure.sizes([]) == dict.fromkeys(encodings.FORMATS, 0)
+
+
+def test_peak_memory_by_hand():
+    chain = [keras.Input((8, 8, 2)), layers.Conv2D(4, 3, padding="same"), layers.MaxPooling2D(2), layers.Conv2D(16, 1)]
+    weights = 4 * (3 * 3 * 2 * 4 + 4 + 4 * 16 + 16)
+    # numbers alive: 128 + 256 at the first convolution, 256 + 64 at the pooling, 64 + 256 at the second
+    assert measure.peak_memory(litert.to_tflite(keras.Sequential(chain))) == weights + 4 * (128 + 256)
+
+
+def test_a_skip_connection_keeps_its_tensor_alive():
+    def convolution(x):
+        return layers.Conv2D(4, 3, padding="same", bias_initializer="normal")(x)  # equal biases (zeros) would be stored once
+
+    def network(skip):
+        image = keras.Input((8, 8, 4))
+        x = convolution(image)
+        y = convolution(convolution(x))
+        return litert.to_tflite(keras.Model(image, y + x if skip else y))
+
+    weights, tensor = 3 * 4 * (3 * 3 * 4 * 4 + 4), 4 * 8 * 8 * 4
+    assert measure.peak_memory(network(False)) == weights + 2 * tensor
+    assert measure.peak_memory(network(True)) == weights + 3 * tensor
+
+
+def test_latency_counts_runs_and_rests_the_collector():
+    calls = []
+    found = measure.latency(lambda: calls.append(gc.isenabled()), warmup=3, runs=7)
+    assert calls == [True] * 3 + [False] * 7 and gc.isenabled()
+    assert found.runs == 7 and found.threads is None and 0 < found.low <= found.median <= found.high
+    gc.disable()
+    try:
+        measure.latency(int, runs=1)
+        assert not gc.isenabled()  # as it was
+    finally:
+        gc.enable()
+    with pytest.raises(ZeroDivisionError):
+        measure.latency(lambda: 1 / 0, warmup=0)
+    assert gc.isenabled()
+
+
+def test_latency_of_a_file():
+    found = measure.latency(litert.to_tflite(models.student_mlp(4)), threads=2, warmup=1, runs=5)
+    assert (found.runs, found.threads) == (5, 2) and 0 < found.low <= found.median <= found.high
+
+
+class Own(keras.Model):
+    def call(self, x):
+        return x
+
+
+def with_layer(layer, shape=(5, 4)):
+    return keras.Sequential([keras.Input(shape), layer])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: measure.macs(Own()), "model must be a Sequential or functional model"),
+        (lambda: measure.macs(keras.Sequential([layers.Dense(2)])), "model must be built"),
+        (lambda: measure.macs(with_layer(layers.LSTM(3, name="lstm"))), "layers whose MACs are known .*, got 'lstm', a LSTM"),
+        (lambda: measure.macs(with_layer(layers.Lambda(abs, name="f"))), "layers whose MACs are known .*, got 'f', a Lambda"),
+        (lambda: measure.macs(with_layer(layers.Conv1D(2, 3), (None, 4))), "an input shape that is open in its first axis only"),
+        (lambda: measure.sparsity(with_layer(layers.Flatten())), "model must have a Dense or Conv layer to prune"),
+        (lambda: measure.parameters("model"), "model must be a keras or tf_keras model, got builtins.str"),
+        (lambda: measure.nonzeros(3), "model must be a keras or tf_keras model, got builtins.int"),
+        (lambda: measure.sizes(np.zeros(3)), "model_or_arrays must be a keras or tf_keras model, got numpy.ndarray"),
+        (lambda: measure.sizes([np.zeros(3)]), "array must be of float32, got float64"),
+        (lambda: measure.sizes({}, ["zip"]), "formats must be among .*'relative index'.*, got 'zip'"),
+        (lambda: measure.sizes([], ".tflite"), "formats must be among .*, got '.tflite'"),
+        (lambda: measure.peak_memory(b"PK"), "tflite must be the bytes of a .tflite file, got 2 bytes that LiteRT refuses"),
+        (lambda: measure.latency(b"PK"), "tflite must be the bytes of a .tflite file, got 2 bytes that LiteRT refuses"),
+        (lambda: measure.latency("model"), "tflite_or_callable must be the bytes of a .tflite file or a function, got str"),
+        (lambda: measure.latency(int, threads=0), "threads must be an integer >= 1, got 0"),
+        (lambda: measure.latency(int, warmup=-1), "warmup must be an integer >= 0, got -1"),
+        (lambda: measure.latency(int, runs=0), "runs must be an integer >= 1, got 0"),
+    ],
+)
+def test_bad_input_of_costs_is_named_in_one_sentence(call, message):
     with pytest.raises(ValueError, match=message):
         call()
