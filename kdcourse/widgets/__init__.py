@@ -7,11 +7,12 @@ import importlib
 
 _HOMES = {
     "LossExplorer": "loss_explorer",
+    "SparsityCurves": "sparsity_curves",
     "SparsityExplorer": "sparsity_explorer",
     "TemperatureExplorer": "temperature_explorer",
 }
 
-__all__ = ["LossExplorer", "SparsityExplorer", "TemperatureExplorer"]
+__all__ = ["LossExplorer", "SparsityCurves", "SparsityExplorer", "TemperatureExplorer"]
 
 
 def __getattr__(name: str):
