@@ -1,4 +1,4 @@
-"""Pruning: weights (magnitude, tfmot) or whole filters (structured) of a trained network are removed.
+"""Pruning: single weights (magnitude, tfmot) or whole filters (structured) of a trained network are removed.
 
 No function changes the model that it is given.
 """
@@ -13,14 +13,21 @@ from .magnitude import (
     train,
     with_masks,
 )
+from .structured import choose_filters, filter_scores, with_filters_masked, without_filters
+from .tfmot import train_with_tfmot
 
 __all__ = [
     "ConstantSparsity",
     "PolynomialDecay",
     "Staircase",
+    "choose_filters",
+    "filter_scores",
     "magnitude_masks",
     "prunable",
     "sensitivity",
     "train",
+    "train_with_tfmot",
+    "with_filters_masked",
     "with_masks",
+    "without_filters",
 ]
