@@ -147,8 +147,24 @@ def graph(tflite: bytes) -> Graph:
     # The list of operators is private in ai_edge_litert; there is no public one. tests/test_litert.py notices when it goes.
     operators = [(op["op_name"], op["inputs"].tolist(), op["outputs"].tolist()) for op in loaded._get_ops_details()]
     return Graph(
-        {t["index"]: int(np.prod(t["shape"])) * np.dtype(t["dtype"]).itemsize for t in loaded.get_tensor_details()},
+        {details["index"]: _tensor_bytes(details) for details in loaded.get_tensor_details()},
         operators,
         [details["index"] for details in loaded.get_input_details()],
         [details["index"] for details in loaded.get_output_details()],
     )
+
+
+def _tensor_bytes(details) -> int:
+    """Return the bytes of a tensor; of a sparsely stored one those of its values, and of its indices in the smallest type."""
+    itemsize, axes = np.dtype(details["dtype"]).itemsize, details["sparsity_parameters"].get("dim_metadata")
+    if not axes:
+        return int(np.prod(details["shape"])) * itemsize
+    values, positions = 1, 0
+    for axis in axes:
+        if "array_indices" in axis:
+            values = len(axis["array_indices"])
+            for part in (axis["array_segments"], axis["array_indices"]):
+                positions += len(part) * np.min_scalar_type(max(part, default=0)).itemsize
+        else:
+            values *= axis["dense_size"]
+    return values * itemsize + positions

@@ -73,7 +73,7 @@ def test_quiet_in_a_fresh_process():
 model = models.student_mlp(4)
 print(litert.predict(litert.to_tflite(model), [[[[0]] * 28] * 28]).shape)"""
     plain = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=plain, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=plain, timeout=300)
     assert (done.stdout, done.stderr) == ("(1, 10)\n", "")
 
 
@@ -100,6 +100,25 @@ def test_the_graph_before_a_delegate_takes_it_over():
     assert ([given], [features], pooled) == (graph.inputs, pooled_from, graph.outputs)
     sizes = [graph.tensor_bytes[tensor] for tensor in (given, kernel, bias, features, *pooled)]
     assert sizes == [4 * 8 * 8 * 3, 4 * 3 * 3 * 3 * 4, 4 * 4, 4 * 6 * 6 * 4, 4 * 3 * 3 * 4]
+
+
+def test_bytes_of_a_sparsely_stored_kernel():
+    import tensorflow as tf
+
+    kernel = np.where(np.random.default_rng(0).random((400, 300)) < 0.9, 0, 1).astype(np.float32)
+    model = keras.Sequential([keras.Input((400,)), keras.layers.Dense(300, use_bias=False)])
+    model.layers[0].kernel.assign(kernel)
+    with tempfile.TemporaryDirectory() as folder:
+        model.export(folder, verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
+        tflite = converter.convert()
+    graph = litert.graph(tflite)
+    assert [name for name, *_ in graph.operators] == ["DENSIFY", "FULLY_CONNECTED"]
+    (_, (stored,), (unpacked,)), _ = graph.operators
+    assert graph.tensor_bytes[unpacked] == kernel.nbytes
+    assert graph.tensor_bytes[stored] == np.count_nonzero(kernel) * (4 + 2) + 301 * 2  # columns and row starts up to 65,535
+    assert graph.tensor_bytes[stored] < len(tflite) < graph.tensor_bytes[stored] + 4000
 
 
 @pytest.mark.parametrize("read", [litert.interpreter, litert.graph, lambda tflite: litert.predict(tflite, np.zeros((1, 2)))])
