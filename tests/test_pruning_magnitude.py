@@ -152,6 +152,7 @@ def test_training_reaches_the_sparsity_and_keeps_zeros(untouched, digits, scope)
     if scope == "layer":
         assert zeros(trained) == {name: round(0.8 * size) for name, size in total.items()}
     assert sum(zeros(trained).values()) == pytest.approx(0.8 * sum(total.values()), abs=2)
+    assert not any(np.signbit(kernel[kernel == 0]).any() for kernel in pruning.prunable(trained).values()), "no minus zeros"
     assert not np.allclose(trained.get_weights()[1], untouched.get_weights()[1]), "what is left has learned"
     assert all(layer.kernel.constraint is None for layer in trained.layers if layer.name in total)
 

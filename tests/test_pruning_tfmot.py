@@ -72,6 +72,7 @@ def test_the_sparsity_is_reached_in_an_ordinary_model(schedule, frequency):
     new = pruned(model, schedule=schedule, frequency=frequency)
     assert isinstance(new, keras.Model) and [layer.name for layer in new._flatten_layers()] == parts
     assert zeros(new) == wanted(model, 0.75)
+    assert not any(np.signbit(kernel[kernel == 0]).any() for kernel in prunable(new).values()), "a byte format does not find minus zeros"
     assert np.all(np.array(new.get_layer("depth").kernel) != 0)
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
     assert not same(model, new) and distillation.logits(new, X).shape == (40, 3)

@@ -308,7 +308,17 @@ def train(
     trained = distillation.train(prepared, images, targets, seed=seed, updates=updates, **settings)
     for name in layers:
         prunable_layers(trained)[name].kernel.constraint = None
-    return trained
+    return with_plain_zeros(trained)
+
+
+def with_plain_zeros(model):
+    """Turn the minus zeros among the kernels of a trained copy into zeros, in place, and return it.
+
+    A negative weight times a mask's 0 is -0.0. It computes like 0, but a byte format that looks for the bits of zero does not find them.
+    """
+    for layer in prunable_layers(model).values():
+        layer.kernel.assign(np.array(layer.kernel) + 0.0)
+    return model
 
 
 class _Multiply:

@@ -12,7 +12,7 @@ from kdcourse import distillation
 from kdcourse.keras_bridge import keras_of, to_keras, to_tf_keras
 from kdcourse.runtime import quiet_start
 
-from .magnitude import ConstantSparsity, PolynomialDecay, prunable_layers
+from .magnitude import ConstantSparsity, PolynomialDecay, prunable_layers, with_plain_zeros
 
 PATTERNS = {"2:4": (2, 4)}
 
@@ -95,7 +95,7 @@ def train_with_tfmot(
     callbacks = [*settings.pop("callbacks", ()), tfmot.UpdatePruningStep()]
     settings = {"callbacks": callbacks, "steps_per_execution": 1} | settings
     trained = distillation.train(wrapped, images, targets, seed=seed, updates=updates, **settings)
-    return to_keras(tfmot.strip_pruning(trained))
+    return with_plain_zeros(to_keras(tfmot.strip_pruning(trained)))
 
 
 def _tfmot():
