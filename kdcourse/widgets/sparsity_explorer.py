@@ -84,7 +84,7 @@ class SparsityExplorer(ipywidgets.VBox):
         wide = {"style": {"description_width": "initial"}}
         slider = ipywidgets.IntSlider(min=0, max=MOST, description="Sparsity in %", layout={"width": "380px"}, **wide)
         options = [(NAMES[scope], scope) for scope in SCOPES]
-        toggle = ipywidgets.ToggleButtons(options=options, style={"button_width": "80px"}, layout={"width": "auto"})
+        toggle = ipywidgets.ToggleButtons(options=options, style={"button_width": "80px"}, layout={"margin": "2px 16px"})
         dropdown = ipywidgets.Dropdown(options=self._layers, description="Layer shown", layout={"width": "220px"}, **wide)
         controls = ipywidgets.HBox([slider, toggle, dropdown], layout={"flex_flow": "row wrap"})
         self.image = ipywidgets.Image(format="png", width=_Picture.WIDTH, height=_Picture.HEIGHT)
@@ -242,7 +242,7 @@ class _Picture:
     BINS = 81
     # Where the panels stand: left, top, width, height in pixels, from the top left corner
     WEIGHTS, MASK = (66, 36, 330, 130), (462, 36, 400, 130)
-    ACCURACY, KEPT, BYTES = (66, 254, 200, 156), (366, 254, 110, 156), (634, 254, 160, 156)
+    ACCURACY, KEPT, BYTES = (66, 254, 200, 156), (366, 254, 106, 156), (644, 254, 150, 156)
 
     def __init__(self, network: _Network):
         self._network, self._layer = network, None
@@ -259,7 +259,9 @@ class _Picture:
         for artist in self._moving:
             self._figure.draw_artist(artist)
         pixels = Image.frombuffer("RGBA", (self.WIDTH, self.HEIGHT), self._canvas.buffer_rgba()).convert("RGB")
-        pixels.paste(_drawn(self._network.rank[layer] >= self._cut, self._cells, self.MASK[2:]), self.MASK[:2])
+        left, top, width, height = self.MASK
+        mask = _drawn(self._network.rank[layer] >= self._cut, self._cells, (width - 2, height - 2))
+        pixels.paste(mask, (left + 1, top + 1))  # inside its frame
         draw = ImageDraw.Draw(pixels)
         for place, text, bold, anchor in self._texts:  # by Pillow, which takes a twentieth of matplotlib's time for it
             draw.text(place, text, BLACK, _font(bold), anchor)
