@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .keras_bridge import checked_graph, to_keras
-from .runtime import _stderr_held_back, quiet_start
+from .runtime import quiet_start, stderr_held_back
 
 BATCH = 256  # examples at a time in `predict`: more are hardly faster, and take memory
 
@@ -47,7 +47,7 @@ def to_tflite(model) -> bytes:
         model = to_keras(model)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            with _stderr_held_back():
+            with stderr_held_back():
                 model.export(folder, verbose=False)
                 tflite = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
         except Exception as error:  # the converter has errors of many classes, the causes are above
@@ -73,7 +73,7 @@ def _load(tflite: bytes, **settings):
     from ai_edge_litert.interpreter import Interpreter
 
     failure = None
-    with _stderr_held_back():  # LiteRT tells that it uses XNNPACK, each time
+    with stderr_held_back():  # LiteRT tells that it uses XNNPACK, each time
         try:
             loaded = Interpreter(model_content=tflite, **settings)
             loaded.allocate_tensors()

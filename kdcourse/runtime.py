@@ -14,7 +14,7 @@ PACKAGES = tuple(
 
 
 @contextlib.contextmanager
-def _stderr_held_back():
+def stderr_held_back():
     """Keep what is written to file descriptor 2 (C++ included) off the page; show it when the block fails."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held:
@@ -45,7 +45,7 @@ def quiet_start() -> None:
     if "keras" not in sys.modules or "tensorflow" not in sys.modules:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # the C++ part reads it when it is loaded
         os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-        with _stderr_held_back():
+        with stderr_held_back():
             import keras
             import tensorflow as tf
 
