@@ -61,8 +61,8 @@ def sigmoid():
     """Return activations that make something of 0, BatchNormalization before, after and on both sides of them."""
     x = inputs = keras.Input(SHAPE)
     x = norm(conv(x, 4, "before", activation="sigmoid"), "norm_after")
-    x = layers.Activation("softplus")(norm(conv(x, 5, "after"), "norm_before"))
-    x = norm(layers.Activation("sigmoid")(norm(conv(x, 6, "both"), "norm1")), "norm2")
+    x = layers.Activation("softplus", name="softplus")(norm(conv(x, 5, "after"), "norm_before"))
+    x = norm(layers.Activation("sigmoid", name="sigmoid")(norm(conv(x, 6, "both"), "norm1")), "norm2")
     x = layers.Flatten()(layers.ZeroPadding2D(1)(x))
     x = layers.Dense(7, activation="sigmoid", name="hidden")(x)
     return keras.Model(inputs, layers.Dense(3, name="logits")(x))
@@ -340,16 +340,16 @@ def test_resnet_by_hand():
     assert_same_outputs(with_filters_masked(model, {"a2": [3, 2, 0]}), zeros, x)
 
 
-def test_the_sigmoid_of_nothing_is_not_heard():
-    """Independent of the masks: the layer behind reads 0 in place of the removed channel, whatever the sigmoid makes of it."""
+@pytest.mark.parametrize(("name", "last"), [("before", "norm_after"), ("after", "softplus"), ("both", "norm2"), ("hidden", "hidden")])
+def test_what_an_activation_makes_of_nothing_is_not_heard(name, last):
+    """The layer that reads a removed channel gets 0, though sigmoid(0) is 0.5, and beta is added after it."""
     model, x = network("sigmoid"), images(network("sigmoid"))
-    tensor = model.get_layer("norm_after").output
-    rest = keras.Model(tensor, model.output)
+    tensor = model.get_layer(last).output
     values = np.array(keras.Model(model.input, tensor)(x, training=False))
     values[..., 2] = 0
-    expected = np.asarray(rest(values, training=False))
-    for new in (without_filters(model, {"before": [0, 1, 3]}), with_filters_masked(model, {"before": [0, 1, 3]})):
-        # at the edge, padding and a removed channel are both 0, so that nothing else differs
+    expected = np.asarray(keras.Model(tensor, model.output)(values, training=False))
+    kept = {name: np.delete(np.arange(values.shape[-1]), 2)}
+    for new in (without_filters(model, kept), with_filters_masked(model, kept)):
         np.testing.assert_allclose(new(x, training=False), expected, rtol=1e-5, atol=1e-5)
 
 
@@ -395,15 +395,10 @@ def test_scores_by_activation():
     np.testing.assert_allclose(scores["conv2"], maps["conv2"].mean((0, 1, 2)), rtol=1e-5)  # after a ReLU the mean is the mean of |a|
     np.testing.assert_allclose(scores["dense1"], maps["dense1"].mean(0), rtol=1e-5)
 
-    x = images(network("sigmoid"))
-    scores = filter_scores(network("sigmoid"), "activation", x)
-    model = network("sigmoid")
-    behind = {"before": "before", "after": "activation", "both": "activation", "hidden": "hidden"}
-    found = {name: [layer.name for layer in model.layers if layer.name.startswith(start)] for name, start in behind.items()}
-    found["after"], found["both"] = found["after"][:1], found["both"][1:]
-    for name, (layer,) in found.items():
-        values = distillation.outputs(keras.Model(model.input, model.get_layer(layer).output), x, verbose=0) if name == "hidden" else None
-        maps = values["logits"] if values else np.asarray(keras.Model(model.input, model.get_layer(layer).output)(x))
+    model, x = network("sigmoid"), images(network("sigmoid"))
+    scores = filter_scores(model, "activation", x)
+    for name, nonlinear in {"before": "before", "after": "softplus", "both": "sigmoid", "hidden": "hidden"}.items():
+        maps = np.asarray(keras.Model(model.input, model.get_layer(nonlinear).output)(x))
         np.testing.assert_allclose(scores[name], np.abs(maps).reshape(-1, maps.shape[-1]).mean(0), rtol=1e-5)
 
     x = images(network("resnet"))
