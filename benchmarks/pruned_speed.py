@@ -1,12 +1,15 @@
-"""Does a network with zeros in it run faster? LiteRT on LeNet-5 (431,080 parameters), one thread, one example at a time.
+"""Does a pruned network run faster? LiteRT on LeNet-5 (431,080 parameters), one thread, one example at a time.
 
-    python benchmarks/sparse_speed.py [--rounds N]
+    python benchmarks/pruned_speed.py [--rounds N]
 
-Two .tflite files at each sparsity, from the trained weights that ship with the course, each kernel pruned by magnitude:
+With zeros: two .tflite files at each sparsity, from the trained weights that ship with the course, each kernel pruned by magnitude:
 
 - dense: what a converter writes unless it is told otherwise. A zero is stored and multiplied like every other number.
 - sparse: the converter's option EXPERIMENTAL_SPARSITY. A kernel with enough zeros is stored as positions and values. Whether LiteRT
   then computes with them (XNNPACK has kernels for that, for few shapes) or unpacks them first, the times show.
+
+Without filters: half and three quarters of the filters of each layer are removed. What accuracy they keep after fine-tuning is in the
+record of the experiment "filters"; the time does not depend on the values of the weights.
 
 The files take turns within each round, in another order each time, so that whatever else the machine does falls on all of them; each
 round gives one ratio to the dense file without zeros. That file is measured twice: the second ratio should be 1, and shows what the
@@ -24,6 +27,7 @@ from kdcourse import encodings, litert, measure, models, pruning
 from kdcourse.runtime import cpu_name, quiet_start
 
 SPARSITIES = (0.0, 0.5, 0.8, 0.9, 0.95)
+SHARES = (0.5, 0.75)  # of the filters that are removed
 
 
 def sparse_tflite(model) -> bytes:
@@ -37,18 +41,23 @@ def sparse_tflite(model) -> bytes:
         return converter.convert()
 
 
-def files() -> dict[str, bytes]:
-    """Return {what it is: the bytes of the file}; dense and sparse files of one network are seen to answer alike."""
+def files() -> dict[str, tuple[bytes, int]]:
+    """Return {what it is: (bytes of the file, MACs)}; dense and sparse files of one network are seen to answer alike."""
     model, found = models.load_trained("mnist-5k-lenet5"), {}
     images = np.random.default_rng(0).random((20, 28, 28, 1), np.float32)
     for sparsity in SPARSITIES:
         pruned = pruning.with_masks(model, pruning.magnitude_masks(pruning.prunable(model), sparsity))
-        found[f"dense  {sparsity:4.0%} zeros"] = dense = litert.to_tflite(pruned)
+        dense, macs = litert.to_tflite(pruned), measure.macs(pruned)
+        found[f"dense  {sparsity:4.0%} zeros"] = dense, macs
         if sparsity == 0:
-            found["the same again"] = dense
+            found["the same again"] = dense, macs
         else:
-            found[f"sparse {sparsity:4.0%} zeros"] = sparse = sparse_tflite(pruned)
+            sparse = sparse_tflite(pruned)
+            found[f"sparse {sparsity:4.0%} zeros"] = sparse, macs
             np.testing.assert_allclose(litert.predict(sparse, images), litert.predict(dense, images), rtol=0, atol=1e-4)
+    for share in SHARES:
+        smaller = pruning.without_filters(model, pruning.choose_filters(model, share))
+        found[f"{share:.0%} of filters gone"] = litert.to_tflite(smaller), measure.macs(smaller)
     return found
 
 
@@ -60,7 +69,7 @@ def main() -> None:
     quiet_start()
     found, order = files(), np.random.default_rng(0)
     runs = {}
-    for name, tflite in found.items():
+    for name, (tflite, _) in found.items():
         interpreter = litert.interpreter(tflite)
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], litert.random_input(interpreter))
         runs[name] = interpreter.invoke
@@ -70,13 +79,14 @@ def main() -> None:
             times[names[place]].append(measure.latency(runs[names[place]], warmup=5, runs=50).median)
 
     print(f"LeNet-5, LiteRT, 1 thread, batch of 1, {rounds} rounds of 50 runs; {cpu_name()}, a desktop or server processor")
-    print(f"{'file':20}{'bytes':>12}{'gzip':>12}{'median us':>12}{'ratio':>8}{'low':>7}{'high':>7}")
+    print(f"{'file':22}{'bytes':>11}{'gzip':>11}{'MACs':>11}{'median us':>11}{'time/dense':>11}{'low':>6}{'high':>6}")
     base = np.array(times[names[0]])
-    for name, tflite in found.items():
+    for name, (tflite, macs) in found.items():
         mine = np.array(times[name])
         low, middle, high = np.quantile(mine / base, (0.05, 0.5, 0.95))
         zipped = len(gzip.compress(tflite, encodings.GZIP_LEVEL, mtime=0))
-        print(f"{name:20}{len(tflite):>12,}{zipped:>12,}{np.median(mine) * 1e6:>12.1f}{middle:>8.2f}{low:>7.2f}{high:>7.2f}")
+        told = f"{np.median(mine) * 1e6:>11.1f}{middle:>11.2f}{low:>6.2f}{high:>6.2f}"
+        print(f"{name:22}{len(tflite):>11,}{zipped:>11,}{macs:>11,}{told}")
 
 
 if __name__ == "__main__":
