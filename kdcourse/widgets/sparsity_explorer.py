@@ -293,6 +293,7 @@ class _Picture:
         everything = np.bincount(bins, minlength=self.BINS)
         axes.stairs(everything, edges, fill=True, facecolor="white", edgecolor=ORANGE, hatch="/////", linewidth=1)
         axes.set(xlim=(-largest, largest), ylim=(0, everything.max() * 1.06))
+        axes.locator_params(axis="x", nbins=5)
         axes.set_xlabel("weight (blue: kept, hatched: cut)", **small)
         axes.set_ylabel("how many", **small)
         self._left = axes.stairs(everything, edges, fill=True, facecolor=BLUE)
@@ -411,8 +412,8 @@ def _what_the_mask_shows(shape: tuple[int, ...]) -> str:
     if len(shape) == 2:
         return f"{shape[0]} inputs from left to right, {shape[1]} outputs downwards"
     window = "x".join(map(str, shape[:-2]))
-    filters = f"{shape[-1]} filters" if shape[-2] == 1 else f"{shape[-1]} channels from left to right, {shape[-2]} downwards"
-    return f"{filters}, each tile {window} weights"
+    filters = f"{shape[-1]} filters" if shape[-2] == 1 else f"{shape[-1]} filters to the right, {shape[-2]} inputs down"
+    return f"{filters}, {window} weights a tile"
 
 
 def _drawn(mask: np.ndarray, cells: np.ndarray, size: tuple[int, int]) -> Image.Image:
