@@ -7,6 +7,8 @@ import asyncio
 import functools
 import html
 import io
+import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -28,7 +30,7 @@ from ._shared import as_trait
 
 MOST = 99  # per cent: at 100 nothing is left to answer with
 MOST_IMAGES = 1000  # all of them are answered at each move
-BATCH = 100  # images answered at once: what their activations need stays small, and it is no slower
+BATCH = 500  # images answered at once: fewer take longer, more need more memory for the same time
 NAMES = {"layer": "by layer", "global": "global"}
 QUIET, PATIENCE = 0.003, 0.1  # seconds: a redraw waits until no message has come for so long, but never longer than that
 
@@ -80,6 +82,7 @@ class SparsityExplorer(ipywidgets.VBox):
         self._network = _Network(model, images, labels)
         self._picture = _Picture(self._network)
         self._timer = None
+        self._drawn = start["sparsity"]
 
         wide = {"style": {"description_width": "initial"}}
         slider = ipywidgets.IntSlider(min=0, max=MOST, description="Sparsity in %", layout={"width": "380px"}, **wide)
@@ -94,6 +97,7 @@ class SparsityExplorer(ipywidgets.VBox):
             traitlets.link((self, trait), (control, "value"))
         self.observe(self._moved, ["sparsity", "scope", "layer"])
         self._redraw()
+        self._network.encode_ahead(self.sparsity, self.scope)
 
     @property
     def accuracy(self) -> float:
@@ -141,7 +145,10 @@ class SparsityExplorer(ipywidgets.VBox):
             self._timer = loop.call_later(QUIET, self._redraw_when_quiet, loop)
         else:
             self._timer = None
+            step, self._drawn = self.sparsity - self._drawn, self.sparsity
             self._redraw()
+            if abs(step) == 1 and 0 <= self.sparsity + step <= MOST:  # while the page shows the picture: most often one more step follows
+                loop.call_later(QUIET, self._network.prepared, self.sparsity + step, self.scope)
 
     def _redraw(self):
         self._network.result(self.sparsity, self.scope)
@@ -178,6 +185,8 @@ class _Network:
         self.rank = {name: _inverse(order).reshape(self.weights[name].shape) for name, order in orders.items()}
         self._cuts = self._counted_cuts()
         self._results: dict[tuple[str, int], Result] = {}
+        self._visited: set[tuple[str, int]] = set()
+        self._sizes: dict[tuple[str, int], dict[str, int]] = {}
         mine = {id(kernel) for kernel in self._kernels.values()}
         self._others = [np.array(variable, np.float32) for variable in copy.weights if id(variable) not in mine]
         self._pool = ThreadPoolExecutor(2)  # NumPy and zlib let go of the lock of Python
@@ -185,6 +194,7 @@ class _Network:
         batches = [tf.constant(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
         self._logits = tf.function(lambda: tf.concat([copy(batch, training=False) for batch in batches], 0))
         self._sizes_of_others = {f: sum(encodings.encoded_size(array, f) for array in self._others) for f in encodings.FORMATS}
+        self._at_rest = threading.Event()
 
     def _counted_cuts(self) -> dict[str, np.ndarray]:
         """Return {scope: array (100, layers)}: how many weights each layer loses at each per cent.
@@ -210,29 +220,66 @@ class _Network:
 
     def seen(self, scope: str) -> tuple[list[int], list[float]]:
         """Return the sparsities that were visited so far, in per cent, ascending, and their accuracies."""
-        found = sorted((percent, result.accuracy) for (at, percent), result in self._results.items() if at == scope)
-        return [percent for percent, _ in found], [accuracy for _, accuracy in found]
+        percents = sorted(percent for at, percent in self._visited if at == scope)
+        return percents, [self._results[scope, percent].accuracy for percent in percents]
 
     def result(self, percent: int, scope: str) -> Result:
         """Return what is left at this sparsity; a state that was visited before costs nothing."""
+        self._visited.add((scope, percent))
+        return self.prepared(percent, scope)
+
+    def prepared(self, percent: int, scope: str) -> Result:
+        """Return the same before the slider is there."""
         if (scope, percent) not in self._results:
             self._results[scope, percent] = self._computed(percent, scope)
         return self._results[scope, percent]
 
+    def encode_ahead(self, percent: int, scope: str) -> None:
+        """Begin to encode all states in a thread of its own, the nearest first, while nothing moves: gzip takes longer than the network."""
+        states = sorted(((at, p) for at in SCOPES for p in range(MOST + 1)), key=lambda state: (state[0] != scope, abs(state[1] - percent)))
+        self._at_rest.set()
+        threading.Thread(target=_encode_all, args=(weakref.ref(self), self._at_rest, states), daemon=True).start()
+
+    def encode(self, percent: int, scope: str) -> None:
+        """Encode one state, unless it has been encoded already."""
+        if (scope, percent) not in self._sizes:
+            pruned = self._pruned(percent, scope)
+            self._sizes[scope, percent] = {form: self._encoded(pruned, form) for form in encodings.FORMATS}
+
+    def _pruned(self, percent: int, scope: str) -> dict[str, np.ndarray]:
+        return {name: np.where(mask, self.weights[name], np.float32(0)) for name, mask in self.masks(percent, scope).items()}
+
     def _computed(self, percent: int, scope: str) -> Result:
-        masks = self.masks(percent, scope)
-        pruned = {name: np.where(mask, self.weights[name], np.float32(0)) for name, mask in masks.items()}
-        slowest_first = sorted(encodings.FORMATS, key="gzip".__ne__)
-        encoding = {form: self._pool.submit(self._encoded, pruned, form) for form in slowest_first}
+        resting = self._at_rest.is_set()
+        self._at_rest.clear()
+        pruned = self._pruned(percent, scope)
+        encoding = {}
+        if (scope, percent) not in self._sizes:
+            slowest_first = sorted(encodings.FORMATS, key="gzip".__ne__)
+            encoding = {form: self._pool.submit(self._encoded, pruned, form) for form in slowest_first}
         for name, kernel in self._kernels.items():
             kernel.assign(pruned[name])
         accuracy = measure.accuracy(self._logits().numpy(), self.labels)
-        cuts = self.cuts(percent, scope)
-        kept = {name: 1 - cuts[name] / mask.size for name, mask in masks.items()}
-        return Result(accuracy, kept, {form: encoding[form].result() for form in encodings.FORMATS})
+        if encoding:
+            self._sizes[scope, percent] = {form: encoding[form].result() for form in encodings.FORMATS}
+        kept = {name: 1 - cut / self.weights[name].size for name, cut in self.cuts(percent, scope).items()}
+        if resting:
+            self._at_rest.set()
+        return Result(accuracy, kept, self._sizes[scope, percent])
 
     def _encoded(self, pruned: dict[str, np.ndarray], form: str) -> int:
         return self._sizes_of_others[form] + sum(encodings.encoded_size(array, form) for array in pruned.values())
+
+
+def _encode_all(network, at_rest: threading.Event, states) -> None:
+    """Encode `states` one after the other, between moves, as long as the network (a weak reference) is there."""
+    for scope, percent in states:
+        at_rest.wait()
+        alive = network()
+        if alive is None:
+            return
+        alive.encode(percent, scope)
+        del alive  # or it would live until the last state
 
 
 class _Picture:
