@@ -86,7 +86,7 @@ print(evidence.table(records.load("all_labels")))
 # | **00 Start here** | Does it run on my machine? | 10 min | 1 min |
 # | **[01 Soft labels](01_soft_labels.ipynb)** | How are soft labels made? What is the principle of distillation? | 45 min | 2 min |
 # | **[02 Types of distillation loss](02_loss_types.ipynb)** | How is the loss defined, and which types are there? | 60 min | 2 min |
-# | 03 Pruning | Which weights can go, and why is the file not smaller? | in preparation | |
+# | **[03 Pruning](03_pruning.ipynb)** | Which weights can go, and why is the file not smaller? | 60 min | 2 min |
 # | 04 Quantization | How many bits does a weight need? | in preparation | |
 # | 05 Architecture search | Can a machine find the small network? | in preparation | |
 # | 06 Balance | How much accuracy for how many bytes, and what does compression itself cost? | in preparation | |

@@ -1037,7 +1037,7 @@ quiz.show("02_loss_types")
 #
 # ## What's next
 #
-# Chapter 03, in preparation, makes networks smaller by cutting: pruning.
+# [Chapter 03](03_pruning.ipynb) makes networks smaller by cutting: pruning.
 #
 # ## References
 #
