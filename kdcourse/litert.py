@@ -3,6 +3,7 @@
 A .tflite file is always handled as its bytes: their number is the size of the file.
 """
 
+import contextlib
 import tempfile
 from typing import NamedTuple
 
@@ -45,7 +46,7 @@ def to_tflite(model) -> bytes:
 
     if library.__name__ == "tf_keras":
         model = to_keras(model)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _quiet_log(tf.get_logger()):
         try:
             with stderr_held_back():
                 model.export(folder, verbose=False)
@@ -59,6 +60,17 @@ def to_tflite(model) -> bytes:
     if not gap <= most:
         raise RuntimeError(f"the .tflite of model {model.name} must agree with Keras to {most:.1g}, but its answers differ by {gap:.1g}")
     return tflite
+
+
+@contextlib.contextmanager
+def _quiet_log(logger):
+    """Let `logger` tell errors only: in a notebook TensorFlow tells where it put each SavedModel."""
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _random(shape, dtype) -> np.ndarray:

@@ -72,7 +72,9 @@ def test_a_tf_keras_model():
 
 
 def test_quiet_in_a_fresh_process():
-    code = """from kdcourse import litert, models
+    code = """import logging
+from kdcourse import litert, models
+logging.getLogger().setLevel("INFO")  # as in a notebook
 model = models.student_mlp(4)
 print(litert.predict(litert.to_tflite(model), [[[[0]] * 28] * 28]).shape)"""
     plain = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
