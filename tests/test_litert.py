@@ -71,15 +71,20 @@ def test_a_tf_keras_model():
     np.testing.assert_allclose(litert.predict(litert.to_tflite(model), images), model(images), rtol=0, atol=1e-5)
 
 
-def test_quiet_in_a_fresh_process():
-    code = """import logging
-from kdcourse import litert, models
-logging.getLogger().setLevel("INFO")  # as in a notebook
+NOTEBOOK = """import io, logging, sys
+logging.getLogger().setLevel("INFO")
+sys.stderr = io.StringIO()  # a notebook's is no file descriptor either
+"""
+
+
+@pytest.mark.parametrize("before", ["import sys\n", NOTEBOOK], ids=["script", "notebook"])
+def test_quiet_in_a_fresh_process(before):
+    code = """from kdcourse import litert, models
 model = models.student_mlp(4)
-print(litert.predict(litert.to_tflite(model), [[[[0]] * 28] * 28]).shape)"""
+print(litert.predict(litert.to_tflite(model), [[[[0]] * 28] * 28]).shape, getattr(sys.stderr, "getvalue", str)())"""
     plain = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=plain, timeout=300)
-    assert (done.stdout, done.stderr) == ("(1, 10)\n", "")
+    done = subprocess.run([sys.executable, "-c", before + code], capture_output=True, text=True, env=plain, timeout=300)
+    assert (done.stdout, done.stderr) == ("(1, 10) \n", "")
 
 
 def test_an_answer_that_differs_is_an_error(student, monkeypatch):
