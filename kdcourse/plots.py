@@ -93,8 +93,11 @@ def soft_label_bars(image, logits, temperatures, *, label: int, class_names=tupl
     return picture
 
 
-def lines(x, ys: dict, alt: str, *, xlabel: str, ylabel: str, log_x: bool = False, mark_x: float | None = None) -> Picture:
-    """Draw one line for each entry of `ys` ({name: values}, at most 5), each with its own colour and dash."""
+def lines(x, ys: dict, alt: str, *, xlabel: str, ylabel: str, log_x: bool = False, mark_x: float | None = None, ticks=None) -> Picture:
+    """Draw one line for each entry of `ys` ({name: values}, at most 5), each with its own colour and dash.
+
+    `ticks` are the numbers below the axis, where its own would be too many.
+    """
     if len(ys) > len(LINES):
         raise ValueError(f"ys must hold at most {len(LINES)} lines, got {len(ys)}")
     picture = Picture(alt)
@@ -104,6 +107,9 @@ def lines(x, ys: dict, alt: str, *, xlabel: str, ylabel: str, log_x: bool = Fals
     if mark_x is not None:
         axes.axvline(mark_x, color=GREY, lw=1)
     axes.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log_x else "linear")
+    if ticks is not None:
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
     if len(ys) > 1:
         axes.legend(frameon=False, fontsize=9)
     return picture

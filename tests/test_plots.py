@@ -72,3 +72,10 @@ def test_verdicts_of_many_seeds_and_of_one():
 def test_captions_and_images_must_match():
     with pytest.raises(ValueError, match="captions must have one entry for each of the 2 images, got 1"):
         plots.digits(np.zeros((2, 28, 28)), ["a"], "Two digits.")
+
+
+def test_ticks_are_those_that_were_asked_for():
+    picture = plots.lines([1, 10, 50], {"a": [1, 2, 3]}, "It rises.", xlabel="x", ylabel="y", log_x=True, ticks=(2, 12, 50))
+    axes = picture.axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "12", "50"]
+    assert list(axes.get_xticks(minor=True)) == []

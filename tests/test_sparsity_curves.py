@@ -34,7 +34,8 @@ def test_state_holds_what_was_given():
 def test_it_starts_at_the_first_point_and_scope():
     curves = SparsityCurves(SPARSITIES, ACCURACY, SIZES)
     assert (curves.selected, curves.scope) == (0, "by layer")
-    assert repr(curves) == "A slider over a network pruned further and further: run this cell in JupyterLab, Colab or Binder."
+    told = "A slider over a network pruned further and further: move it here, or run this cell in JupyterLab, Colab or Binder."
+    assert repr(curves) == told
 
 
 def accuracy(value, scope="global", curve="after fine-tuning"):

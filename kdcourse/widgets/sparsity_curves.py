@@ -73,7 +73,7 @@ class SparsityCurves(anywidget.AnyWidget):
 
     def __repr__(self):
         """Say what stands here, for places that show no widgets, such as a notebook's preview."""
-        return "A slider over a network pruned further and further: run this cell in JupyterLab, Colab or Binder."
+        return "A slider over a network pruned further and further: move it here, or run this cell in JupyterLab, Colab or Binder."
 
     @traitlets.validate("scope")
     def _validate_scope(self, proposal):
