@@ -107,7 +107,7 @@ assert masks["logits"].mean() > 0.3 > 0.1 > masks["dense1"].mean(), "the small l
 # Below it, for LeNet-300-100, the same curve drawn once, and the **sensitivity**: one layer at a time is pruned, the others stay whole.
 # Which layer is the fragile one?
 
-# %% tags=["live"]
+# %%
 from kdcourse.widgets import SparsityExplorer
 
 lenet5 = models.load_trained("mnist-5k-lenet5")
