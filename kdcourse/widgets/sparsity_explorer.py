@@ -305,7 +305,7 @@ class _Picture:
         self._canvas.restore_region(self._background)
         for artist in self._moving:
             self._figure.draw_artist(artist)
-        pixels = Image.frombuffer("RGBA", (self.WIDTH, self.HEIGHT), self._canvas.buffer_rgba()).convert("RGB")
+        pixels = Image.fromarray(np.asarray(self._canvas.buffer_rgba())).convert("RGB")  # an array: older Pillows misread the buffer
         left, top, width, height = self.MASK
         mask = _drawn(self._network.rank[layer] >= self._cut, self._cells, (width - 2, height - 2))
         pixels.paste(mask, (left + 1, top + 1))  # inside its frame
