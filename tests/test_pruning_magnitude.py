@@ -168,6 +168,19 @@ def test_the_end_of_a_schedule_is_reached_between_two_askings(untouched, digits)
     assert zeros(trained) == {"conv": 18, "dense": 1176, "logits": 60}
 
 
+def test_callbacks_of_the_reader_do_not_take_the_place_of_the_schedule(untouched, digits):
+    import keras
+
+    x, y = digits
+    seen = []
+    look = keras.callbacks.LambdaCallback(on_train_end=lambda logs: seen.append(True))
+    how = {"schedule": ConstantSparsity(0.5), "callbacks": [look], "seed": 0, "updates": 5}
+    assert zeros(pruning.train(untouched, x, one_hot(y, 10), **how)) == {"conv": 18, "dense": 1176, "logits": 60}
+    assert seen == [True]
+    with pytest.raises(ValueError, match="steps_per_execution must be left out, it follows from frequency, got 8"):
+        pruning.train(untouched, x, one_hot(y, 10), steps_per_execution=8, **how)
+
+
 def test_a_teacher_can_guide_the_pruning(untouched, digits):
     x, y = digits
     v = 8 * one_hot((y + 1) % 10, 10)  # a teacher that says something else than the labels

@@ -263,15 +263,18 @@ def train(
         frequency: every so many updates the schedule is asked, and the masks are made anew.
         seed: of the order of the images, and of dropout.
         updates: gradient steps.
-        settings: the other arguments of `kdcourse.distillation.train`, such as learning_rate, loss, temperature.
+        settings: the other arguments of `kdcourse.distillation.train`, such as learning_rate, loss, temperature, callbacks; but not
+            steps_per_execution, which follows from `frequency`.
 
     Raises:
-        ValueError: as `kdcourse.distillation.train`; a schedule that ends after the training, an unknown scope, a frequency below 1, a
-            model with nothing to prune, a subclassed model.
+        ValueError: as `kdcourse.distillation.train`; a schedule that ends after the training, an unknown scope, a frequency below 1,
+            steps_per_execution, a model with nothing to prune, a subclassed model.
     """
     layers = prunable_layers(model)
     if scope not in SCOPES:
         raise ValueError(f"scope must be one of {list(SCOPES)}, got {scope!r}")
+    if "steps_per_execution" in settings:
+        raise ValueError(f"steps_per_execution must be left out, it follows from frequency, got {settings['steps_per_execution']!r}")
     if isinstance(frequency, bool) or not isinstance(frequency, int) or frequency < 1:
         raise ValueError(f"frequency must be an integer >= 1, got {frequency!r}")
     end = getattr(schedule, "end", 0)
@@ -302,9 +305,9 @@ def train(
         def on_train_end(self, logs=None):
             cut(self.model, checked_sparsity(schedule(updates), "schedule: its sparsity"))  # where frequency does not meet the end
 
-    callbacks = [] if schedule is None else [Pruner()]
+    callbacks = [*settings.pop("callbacks", ()), *([] if schedule is None else [Pruner()])]
     together = next(steps for steps in range(10, 0, -1) if frequency % steps == 0)  # the schedule is asked between two executions
-    settings = {"callbacks": callbacks, "steps_per_execution": together} | settings
+    settings |= {"callbacks": callbacks, "steps_per_execution": together}
     trained = distillation.train(prepared, images, targets, seed=seed, updates=updates, **settings)
     for name in layers:
         prunable_layers(trained)[name].kernel.constraint = None
