@@ -260,3 +260,8 @@ def stacked(*layers):
 def test_models_that_do_not_fit_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         pruned(make(), schedule=ConstantSparsity(0.5))
+
+
+def test_tfmot_counts_single_updates():
+    with pytest.raises(ValueError, match="steps_per_execution must be left out, TFMOT needs 1, got 8"):
+        pruned(schedule=ConstantSparsity(0.5), steps_per_execution=8)

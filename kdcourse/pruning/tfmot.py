@@ -77,6 +77,8 @@ def train_with_tfmot(
         raise ValueError(f"frequency must be an integer >= 1, got {frequency!r}")
     if pattern is None and isinstance(updates, int) and schedule.end > updates:
         raise ValueError(f"schedule must end within the {updates} updates of the training, got end={schedule.end}")
+    if "steps_per_execution" in settings:
+        raise ValueError(f"steps_per_execution must be left out, TFMOT needs 1, got {settings['steps_per_execution']!r}")
     names = set(_checked_names(layers, prunable))
     tfmot = _tfmot()
     how = {"sparsity_m_by_n": PATTERNS[pattern]} if pattern else {"pruning_schedule": _translated(schedule, frequency)}
@@ -93,7 +95,7 @@ def train_with_tfmot(
         return wrap(bridged)
 
     callbacks = [*settings.pop("callbacks", ()), tfmot.UpdatePruningStep()]
-    settings = {"callbacks": callbacks, "steps_per_execution": 1} | settings
+    settings |= {"callbacks": callbacks, "steps_per_execution": 1}
     trained = distillation.train(wrapped, images, targets, seed=seed, updates=updates, **settings)
     return with_plain_zeros(to_keras(tfmot.strip_pruning(trained)))
 
