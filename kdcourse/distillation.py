@@ -48,7 +48,7 @@ def train(
     Args:
         build: a function without arguments that returns a model with logits (Keras 3 or tf_keras); it is called after the seed is set,
             so that arms with one seed start from the same weights.
-        images: shape ``(examples, ...)``.
+        images: shape ``(examples, ...)``: what the model reads. Integers of more than 8 bits, numbers of words, stay integers.
         targets: without `loss`, probabilities, shape ``(examples, classes)``, row i for image i: one-hot, smoothed, or a teacher's soft
             labels. With `loss`, whatever it takes, row i for image i: `losses.pack` makes the targets of `losses.distillation_loss`.
         seed: of the starting weights and of the order of the images.
@@ -167,7 +167,8 @@ def _batches(images, targets, order, updates, batch_size, jitter):
     needed = updates * batch_size
     rows = np.concatenate([order.permutation(len(images)) for _ in range(-(-needed // len(images)))])[:needed]
     moves = order.integers(0, 2 * jitter + 1, (needed, 2)) if jitter else np.zeros((needed, 0), np.int64)
-    images = tf.constant(images, tf.float32)
+    words = images.dtype.kind in "iu" and images.dtype.itemsize > 1 and not jitter  # numbers of words stay whole; bytes are pixels
+    images = tf.constant(images, tf.int32 if words else tf.float32)
     targets = tf.nest.map_structure(lambda values: tf.constant(values, tf.float32 if values.dtype.kind == "f" else None), targets)
     if jitter:
         height, width = images.shape[1:3]

@@ -1,7 +1,8 @@
-"""Builders of teachers and students for 28x28 digits, and the trained teacher that ships with the course.
+"""Builders of teachers and students for 28x28 digits, of students for texts, and the trained teachers that ship with the course.
 
 Every model returns logits (no softmax at the end): a temperature divides logits, and a softmax that is already there cannot be
-undone safely. Inputs are float32 images in [0, 1], shape ``(28, 28, 1)``.
+undone safely. Inputs are float32 images in [0, 1], shape ``(28, 28, 1)``, or the numbers of a text's words, int32, as Keras's
+TextVectorization gives them: 0 fills up, 1 is any word outside the vocabulary.
 """
 
 import json
@@ -185,6 +186,104 @@ def hinton_student(classes: int = 10, dtype: str = "float32", name: str = "stude
     stack = [keras.Input((28, 28, 1)), layers.Flatten()]
     stack += [layers.Dense(800, activation="relu", dtype=dtype) for _ in range(2)]
     return keras.Sequential([*stack, layers.Dense(classes)], name=name)
+
+
+def text_average(classes: int, *, vocabulary: int = 10_000, words: int = 200, width: int = 32, dropout: float = 0.0, name: str = "student"):
+    """Return the smallest reader of texts: the mean of its words' embeddings and one dense layer (Joulin et al. 2016, "fastText").
+
+    Parameters: ``vocabulary * width + (width + 1) * classes``, 320,660 for 20 classes. A text without any word gets the biases alone.
+
+    Args:
+        classes: outputs.
+        vocabulary: numbers of words that can come, 0 and 1 among them.
+        words: of a text that are read.
+        width: of an embedding.
+        dropout: of whole words of a text while training, in [0, 1).
+        name: of the model.
+
+    Raises:
+        ValueError: a size that is not a positive integer, or a `dropout` outside [0, 1).
+    """
+    ids, embedded, kept = _text_input(classes, vocabulary, words, width, dropout)
+    import keras
+    from keras import ops
+
+    mean = ops.sum(embedded, axis=1) / ops.maximum(ops.sum(kept, axis=1), 1.0)
+    return keras.Model(ids, keras.layers.Dense(classes, name="logits")(mean), name=name)
+
+
+def text_cnn(
+    classes: int,
+    *,
+    vocabulary: int = 10_000,
+    words: int = 200,
+    width: int = 32,
+    filters: int = 64,
+    dropout: float = 0.0,
+    name: str = "student",
+):
+    """Return a reader of three words at a time: one convolution over the embeddings, the maximum over the text (Kim 2014).
+
+    327,508 parameters for 20 classes. Arguments as in `text_average`; `filters` of the convolution.
+
+    Raises:
+        ValueError: as `text_average`.
+    """
+    ids, embedded, _ = _text_input(classes, vocabulary, words, width, dropout, filters=filters)
+    import keras
+    from keras import layers
+
+    x = layers.Conv1D(filters, 3, padding="same", activation="relu", name="conv1")(embedded)
+    return keras.Model(ids, layers.Dense(classes, name="logits")(layers.GlobalMaxPooling1D()(x)), name=name)
+
+
+def text_gru(
+    classes: int,
+    *,
+    vocabulary: int = 10_000,
+    words: int = 100,
+    width: int = 32,
+    units: int = 48,
+    dropout: float = 0.0,
+    unroll: bool = False,
+    name: str = "student",
+):
+    """Return a reader of one word after the other: a gated recurrent unit (Cho et al. 2014) over the embeddings.
+
+    332,788 parameters for 20 classes. Arguments as in `text_average`; `units` of the recurrent layer.
+
+    The converter to .tflite knows no loop of Keras 3: export a copy built with `unroll`, whose weights are the same arrays.
+
+    Raises:
+        ValueError: as `text_average`.
+    """
+    ids, embedded, kept = _text_input(classes, vocabulary, words, width, dropout, units=units)
+    import keras
+    from keras import layers, ops
+
+    read = ops.greater(kept[:, :, 0], 0)  # the state stays as it is where the text is over
+    state = layers.GRU(units, unroll=unroll, name="gru")(embedded, mask=read)
+    return keras.Model(ids, layers.Dense(classes, name="logits")(state), name=name)
+
+
+def _text_input(classes, vocabulary, words, width, dropout, **sizes):
+    """Return the input, the embeddings with zeros where there is no word, and a mask of words, shape ``(texts, words, 1)``."""
+    sizes = {"classes": classes, "vocabulary": vocabulary, "words": words, "width": width} | sizes
+    for argument, value in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{argument} must be an integer >= 1, got {value!r}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout must be in [0, 1), got {dropout!r}")
+    quiet_start()
+    import keras
+    from keras import layers, ops
+
+    ids = keras.Input((words,), dtype="int32", name="words")
+    kept = ops.cast(ops.not_equal(ids, 0), "float32")[:, :, None]
+    embedded = layers.Embedding(vocabulary, width, name="embeddings")(ids) * kept
+    if dropout:
+        embedded = layers.Dropout(dropout, noise_shape=(None, words, 1))(embedded)
+    return ids, embedded, kept
 
 
 TRAINED = {"mnist-5k-teacher": teacher_cnn, "mnist-5k-student": student_mlp, "mnist-5k-lenet5": lenet5}  # their weights ship

@@ -16,8 +16,10 @@ LAYERS = {
     "plots": 4,
     "evidence": 3,
     "measure": 3,
+    "text_bundle": 3,
     "distillation": 2,
     "pruning": 2,
+    "text_encoder": 2,
     "quantization": 2,
     "architecture_search": 2,
     "keras_bridge": 1,
@@ -29,12 +31,23 @@ LAYERS = {
     "datasets": 1,
     "records": 0,
     "runtime": 0,
+    "downloads": 0,
     "files": 0,
 }
-WITHIN_A_LAYER = {("records", "files"), ("losses", "soft_labels"), ("litert", "keras_bridge"), ("pruning", "distillation")}
+WITHIN_A_LAYER = {
+    ("records", "files"),
+    ("downloads", "files"),
+    ("losses", "soft_labels"),
+    ("litert", "keras_bridge"),
+    ("pruning", "distillation"),
+    ("text_encoder", "distillation"),
+    ("text_bundle", "measure"),
+}
 ONLY_IN = {
     "tf_keras": {"keras_bridge"},
-    "ai_edge_litert": {"litert"},
+    "ai_edge_litert": {"litert", "text_bundle"},
+    "safetensors": {"text_encoder"},
+    "tokenizers": {"text_encoder"},
     "tensorflow_model_optimization": {"pruning", "quantization", "architecture_search"},
     "ipywidgets": {"widgets"},
     "anywidget": {"widgets"},
