@@ -10,9 +10,10 @@ _HOMES = {
     "SparsityCurves": "sparsity_curves",
     "SparsityExplorer": "sparsity_explorer",
     "TemperatureExplorer": "temperature_explorer",
+    "TextExplorer": "text_explorer",
 }
 
-__all__ = ["LossExplorer", "SparsityCurves", "SparsityExplorer", "TemperatureExplorer"]
+__all__ = ["LossExplorer", "SparsityCurves", "SparsityExplorer", "TemperatureExplorer", "TextExplorer"]
 
 
 def __getattr__(name: str):

@@ -3,8 +3,6 @@
 It needs a running kernel: each move cuts the weights, lets the network answer, encodes the weights and redraws one picture.
 """
 
-import asyncio
-import functools
 import html
 import io
 import threading
@@ -17,8 +15,7 @@ import numpy as np
 import traitlets
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from kdcourse import encodings, measure
 from kdcourse.keras_bridge import copied
@@ -26,13 +23,12 @@ from kdcourse.plots import BLACK, BLUE, GREEN, GREY, ORANGE
 from kdcourse.pruning.magnitude import SCOPES, prunable_layers
 from kdcourse.soft_labels import one_hot
 
-from ._shared import as_trait
+from ._shared import PATIENCE, QUIET, Burst, as_trait, font
 
 MOST = 99  # per cent: at 100 nothing is left to answer with
 MOST_IMAGES = 1000  # all of them are answered at each move
 BATCH = 500  # images answered at once: fewer take longer, more need more memory for the same time
 NAMES = {"layer": "by layer", "global": "global"}
-QUIET, PATIENCE = 0.003, 0.1  # seconds: a redraw waits until no message has come for so long, but never longer than that
 
 
 class Result(NamedTuple):
@@ -81,7 +77,7 @@ class SparsityExplorer(ipywidgets.VBox):
         }
         self._network = _Network(model, images, labels)
         self._picture = _Picture(self._network)
-        self._timer = None
+        self._burst = Burst(self._redraw, self._prepare_next)
         self._drawn = start["sparsity"]
 
         wide = {"style": {"description_width": "initial"}}
@@ -128,27 +124,12 @@ class SparsityExplorer(ipywidgets.VBox):
         return as_trait(_checked_choice, proposal["value"], name, SCOPES if name == "scope" else self._layers)
 
     def _moved(self, change):
-        # A redraw takes longer than a key that is held down takes to repeat. So moves that wait in the kernel's queue are taken in first.
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # no kernel: a script, a test
-            self._redraw()
-            return
-        self._last_move = loop.time()
-        if self._timer is None:
-            self._first_move = self._last_move
-            self._timer = loop.call_later(QUIET, self._redraw_when_quiet, loop)
+        self._burst.move(QUIET, PATIENCE)
 
-    def _redraw_when_quiet(self, loop):
-        now = loop.time()
-        if now - self._last_move < QUIET and now - self._first_move < PATIENCE:
-            self._timer = loop.call_later(QUIET, self._redraw_when_quiet, loop)
-        else:
-            self._timer = None
-            step, self._drawn = self.sparsity - self._drawn, self.sparsity
-            self._redraw()
-            if abs(step) == 1 and 0 <= self.sparsity + step <= MOST:  # while the page shows the picture: most often one more step follows
-                loop.call_later(QUIET, self._network.prepared, self.sparsity + step, self.scope)
+    def _prepare_next(self, loop):
+        step, self._drawn = self.sparsity - self._drawn, self.sparsity
+        if abs(step) == 1 and 0 <= self.sparsity + step <= MOST:  # while the page shows the picture: most often one more step follows
+            loop.call_later(QUIET, self._network.prepared, self.sparsity + step, self.scope)
 
     def _redraw(self):
         self._network.result(self.sparsity, self.scope)
@@ -311,7 +292,7 @@ class _Picture:
         pixels.paste(mask, (left + 1, top + 1))  # inside its frame
         draw = ImageDraw.Draw(pixels)
         for place, text, bold, anchor in self._texts:  # by Pillow, which takes a twentieth of matplotlib's time for it
-            draw.text(place, text, BLACK, _font(bold), anchor)
+            draw.text(place, text, BLACK, font(bold), anchor)
         file = io.BytesIO()
         pixels.save(file, "png", compress_level=1)  # fast rather than small: it lives until the next move
         return file.getvalue()
@@ -420,12 +401,6 @@ class _Picture:
             bar.set_width(value)
             place = (left + width + 6, top + round((i + 0.5) * height / len(bars)))
             self._texts.append((place, form.format(value), name == bold, "lm"))
-
-
-@functools.cache
-def _font(bold: bool):
-    """Return the font of matplotlib's figures at its size of 9 points, for Pillow."""
-    return ImageFont.truetype(findfont(FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")), 13)
 
 
 def _inverse(order: np.ndarray) -> np.ndarray:
