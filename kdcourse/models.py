@@ -272,7 +272,7 @@ def _text_input(classes, vocabulary, words, width, dropout, **sizes):
     for argument, value in sizes.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{argument} must be an integer >= 1, got {value!r}")
-    if not 0 <= dropout < 1:
+    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise ValueError(f"dropout must be in [0, 1), got {dropout!r}")
     quiet_start()
     import keras

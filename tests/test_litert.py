@@ -71,6 +71,47 @@ def test_a_tf_keras_model():
     np.testing.assert_allclose(litert.predict(litert.to_tflite(model), images), model(images), rtol=0, atol=1e-5)
 
 
+def test_weights_in_8_bits():
+    student = models.lenet5()
+    float32, int8 = litert.to_tflite(student), litert.to_tflite(student, weights="int8")
+    assert len(float32) > 4 * student.count_params() > 3.8 * len(int8)
+    images = np.random.default_rng(0).random((20, 28, 28, 1), np.float32)
+    answers, expected = litert.predict(int8, images), np.asarray(student(images))
+    assert 0 < np.abs(answers - expected).max() < 0.02 * np.abs(expected).max()  # rounded, but not by much
+    given = litert.interpreter(int8).get_input_details()[0]
+    assert given["dtype"] == np.float32  # only the weights are integers
+
+
+def test_both_kinds_of_weights_are_checked_on_words_of_the_whole_vocabulary(monkeypatch):
+    """A file whose embeddings are wrong from number 2 on must not pass."""
+    student, right, seen = models.text_average(4, vocabulary=300, words=30, width=16), litert.predict, []
+
+    def with_wrong_words(tflite, numbers):
+        seen.append(numbers)
+        return right(tflite, np.minimum(numbers, 1))
+
+    for weights in litert.WEIGHTS:
+        litert.to_tflite(student, weights)
+    monkeypatch.setattr(litert, "predict", with_wrong_words)
+    for weights in litert.WEIGHTS:
+        with pytest.raises(RuntimeError, match="the .tflite of model student must agree with Keras to .*, but its answers differ by"):
+            litert.to_tflite(student, weights)
+        assert 200 < seen[-1].max() < 300 and 0.1 < (seen[-1] == 0).mean() < 0.4
+
+
+def test_how_far_answers_may_differ():
+    assert litert.agreement([[0.001, -0.02]], "float32") == 1e-4
+    assert litert.agreement([[3, -20]], "float32") == pytest.approx(2e-3)
+    assert litert.agreement([[0.001, -0.02]], "int8") == pytest.approx(1e-3, rel=0.01)  # small answers do not make it lenient
+
+
+def test_an_answer_in_8_bits_that_differs_is_an_error(student, monkeypatch):
+    right = litert.predict
+    monkeypatch.setattr(litert, "predict", lambda *args: right(*args) * 1.1)
+    with pytest.raises(RuntimeError, match="the .tflite of model student must agree with Keras to "):
+        litert.to_tflite(student, "int8")
+
+
 NOTEBOOK = """import io, logging, sys
 logging.getLogger().setLevel("INFO")
 sys.stderr = io.StringIO()  # a notebook's is no file descriptor either
@@ -161,6 +202,8 @@ class Own(keras.Model):
             lambda _: litert.to_tflite(keras.Sequential([keras.Input((None, 3)), keras.layers.Dense(2)])),
             r"model must have an input shape that is open in its first axis only, got \(None, None, 3\)",
         ),
+        (lambda _: litert.to_tflite(models.student_mlp(2), "int4"), "weights must be one of float32, int8, got 'int4'"),
+        (lambda _: litert.to_tflite(models.student_mlp(2), None), "weights must be one of float32, int8, got None"),
         (lambda t: litert.interpreter(t, threads=0), "threads must be an integer >= 1, got 0"),
         (lambda t: litert.predict(t, np.zeros((2, 28, 28))), r"images must have shape \(examples, 28, 28, 1\), got shape \(2, 28, 28\)"),
         (lambda t: litert.predict(t, 3), r"images must have shape \(examples, 28, 28, 1\), got shape \(\)"),
