@@ -12,8 +12,7 @@ up by layer and down globally, so that each state is a new one. Aim: median with
 encodes its states ahead, in the first seconds after it is shown; --settle 0 presses at once, and measures while it does.
 
 text: the kernel divides the kept logits of two stand-in models by another temperature and redraws; no model runs. "picture decoded" as
-above.
-Aim: median within 100 ms, 95 of 100 presses within 200 ms.
+above. Aim: median within 100 ms, 95 of 100 presses within 200 ms.
 """
 
 import argparse

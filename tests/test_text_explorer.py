@@ -12,7 +12,7 @@ import traitlets
 
 from kdcourse.soft_labels import entropy, softmax
 from kdcourse.widgets import TextExplorer
-from kdcourse.widgets.text_explorer import TEMPERATURES, _chosen_classes, _cut, _fitted, _label_width, _percent, _position, font
+from kdcourse.widgets.text_explorer import TEMPERATURES, _chosen_classes, _cut, _drawn, _fitted, _label_width, _percent, _position, font
 
 NAMES = (
     "alt.atheism comp.graphics comp.os.ms-windows.misc comp.sys.ibm.pc.hardware comp.sys.mac.hardware comp.windows.x misc.forsale "
@@ -184,8 +184,13 @@ def test_moves_that_wait_become_one_redraw_on_the_last_value(explorer, monkeypat
         monkeypatch.setattr(f"kdcourse.widgets.text_explorer.{wait}", seconds)
     drawn = []
 
+    def counted(*arguments):
+        drawn.append((explorer.text, explorer.temperature))
+        return _drawn(*arguments)
+
+    monkeypatch.setattr("kdcourse.widgets.text_explorer._drawn", counted)
+
     async def burst():
-        explorer.image.observe(lambda change: drawn.append((explorer.text, explorer.temperature)), "value")
         area, slider = controls(explorer)
         for temperature in TEMPERATURES:
             slider.value = temperature
@@ -196,6 +201,7 @@ def test_moves_that_wait_become_one_redraw_on_the_last_value(explorer, monkeypat
             await asyncio.sleep(0)
         assert drawn == [] and TEACHER.asked == []
         await until(lambda: drawn)
+        await asyncio.sleep(0.5)  # a second redraw would come now
 
     asyncio.run(burst())
     assert drawn == [("typed key by key", 20)]
