@@ -64,6 +64,7 @@ def test_the_other_gelu_would_be_noticed(monkeypatch):
     assert 1e-4 < difference(rough) < 1e-2
 
 
+@pytest.mark.slow
 def test_the_halves_together_are_the_encoder_and_the_upper_one_learns(encoder):
     import keras
 
