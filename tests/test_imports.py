@@ -41,7 +41,6 @@ WITHIN_A_LAYER = {
     ("litert", "keras_bridge"),
     ("pruning", "distillation"),
     ("text_encoder", "distillation"),
-    ("text_bundle", "measure"),
 }
 ONLY_IN = {
     "tf_keras": {"keras_bridge"},

@@ -1,0 +1,20 @@
+"""The transformer that chapter 07 writes out is the package's."""
+
+import numpy as np
+import pytest
+
+from kdcourse import runtime, text_encoder
+from lessons import read
+
+
+@pytest.mark.slow
+def test_the_encoder_on_the_page_is_the_packages():
+    runtime.quiet_start()
+    cells = [cell.source for cell in read("07_case_text_classification") if cell.cell_type == "code"]
+    page = {"np": np, "text_encoder": text_encoder, "w": text_encoder.weights()}
+    for start in ("from keras import Input", "def attention("):
+        (source,) = (source for source in cells if source.startswith(start))
+        exec(source, page)
+    pieces = text_encoder.wordpieces(["The shuttle will fly again in spring.", "", "word " * 300])
+    gap = np.abs(np.asarray(page["encoder"](pieces)) - np.asarray(text_encoder.encoder()(pieces))).max()
+    assert gap < 1e-5
