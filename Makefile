@@ -70,12 +70,14 @@ colab-check: $(VENV)/ready ## run the notebooks where Colab's versions are (PINS
 lock: ## compile requirements.lock from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --extra lab --extra dev --no-header -q pyproject.toml -o requirements.lock
 
-benchmarks: $(VENV)/ready ## time and memory of every notebook, latency of the explorers, cost of distillation, speed of pruned networks
+benchmarks: $(VENV)/ready ## time and memory of every notebook, latency of the explorers, cost of distillation, speed of pruned networks, the text case
 	$(PY) benchmarks/notebooks.py
 	$(PY) benchmarks/explorer_latency.py temperature
 	$(PY) benchmarks/explorer_latency.py sparsity
+	$(PY) benchmarks/explorer_latency.py text
 	$(PY) benchmarks/distillation.py
 	$(PY) benchmarks/pruned_speed.py
+	$(PY) benchmarks/text_case.py
 
 clean: ## remove the environment and what was built beside the sources
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis

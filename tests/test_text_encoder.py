@@ -157,8 +157,8 @@ def test_an_interrupted_embed_goes_on_and_gives_the_same_bits(small, tmp_path):
     texts = [f"short {i}" for i in range(150)] + ["a word " * i for i in range(20, 60)]
     whole = text_encoder.embed(texts, cache=tmp_path / "whole", verbose=0)
     batches = list(small)
-    assert len(batches) >= 6 and batches[0] == (64, 32) and batches[-1][1] == 128
-    for stop in (1, 4):  # within the short texts, and after them
+    assert batches[0] == (text_encoder.BATCH, 32) and batches[9][1] == 32 < batches[10][1] and batches[-1][1] == 128
+    for stop in (1, 11):  # within the short texts, and after them
         small.clear()
         small.stop_at = stop
         with pytest.raises(Stopped):

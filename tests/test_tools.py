@@ -320,11 +320,11 @@ def test_an_interrupted_recording_goes_on_where_it_stopped(course, capsys):
     [
         (["heads"], "NAME must be one of toy, got 'heads'"),
         ([], "NAME must be one of toy, got ''"),
-        (["toy", "--seeds", "0 one"], '--seeds must be different whole numbers >= 0, separated by spaces, as in "0 1 2", got \'0 one\''),
-        (["toy", "--seeds", ""], '--seeds must be different whole numbers >= 0, separated by spaces, as in "0 1 2", got \'\''),
-        (["toy", "--seeds", "1 1"], '--seeds must be different whole numbers >= 0, separated by spaces, as in "0 1 2", got \'1 1\''),
+        (["toy", "--seeds", "0 one"], "--seeds must be different whole numbers >= 0, separated by spaces, as in \"0 1 2\", got '0 one'"),
+        (["toy", "--seeds", ""], "--seeds must be different whole numbers >= 0, separated by spaces, as in \"0 1 2\", got ''"),
+        (["toy", "--seeds", "1 1"], "--seeds must be different whole numbers >= 0, separated by spaces, as in \"0 1 2\", got '1 1'"),
         (["toy", "--jobs", "0"], "--jobs must be >= 1, got 0"),
-        (["toy", "--seeds=-1"], '--seeds must be different whole numbers >= 0, separated by spaces, as in "0 1 2", got \'-1\''),
+        (["toy", "--seeds=-1"], "--seeds must be different whole numbers >= 0, separated by spaces, as in \"0 1 2\", got '-1'"),
     ],
 )
 def test_bad_arguments_of_an_experiment(course, capsys, arguments, message):
