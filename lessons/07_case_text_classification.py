@@ -46,7 +46,7 @@
 # | accuracy | 97% of the large model's |
 # | needs on the phone | no TensorFlow |
 #
-# The last row of the data sheet is the important one: **labels are dear, texts are cheap.**
+# The table leaves out the most important fact: **labels are expensive, texts are cheap.**
 
 # %% tags=["experiment-setup"]
 from functools import cache, partial
@@ -89,8 +89,7 @@ assert not set(data.x_train) & set(data.x_test), "no text is in two splits"
 # posts. The validation split is a random tenth of the training posts, so it is easier than the test. We use it to choose, and only to
 # choose.
 #
-# One thing here is generous: a real project with 500 labels has no 1,117 more for validation. Ours serves to tune every arm with the
-# same care.
+# One thing here is generous: a real project with 500 labels has no 1,117 more for validation.
 
 # %% [markdown]
 # ## Round 1. The baselines come first
@@ -154,12 +153,13 @@ def head(vectors, labels):
 # ## Round 2. The teacher, in 40 lines
 #
 # all-MiniLM-L6-v2 is a **pretrained transformer**: it has read a billion pairs of sentences, and maps a text to 384 numbers, so that
-# texts of one meaning lie close. Its file is a dictionary of 104 arrays. Nothing in it is magic, so let us build it.
+# texts of one meaning lie close. Its file is a dictionary of arrays; we need 101 of them. Nothing in it is magic, so let us build it.
 #
 # **Predict first.** 22 million parameters, six blocks. Where are most of the parameters?
 
 # %%
 w = text_encoder.weights()  # from model.safetensors: name -> array
+w = {name: array for name, array in w.items() if "pooler" not in name and "position_ids" not in name}  # two parts are not used
 embeddings = sum(array.size for name, array in w.items() if name.startswith("embeddings"))
 teacher_parameters = sum(array.size for array in w.values())
 print(f"{len(w)} arrays, {teacher_parameters:,} parameters, {embeddings:,} of them in embeddings")
@@ -168,11 +168,12 @@ for name in ("embeddings.word_embeddings.weight", "encoder.layer.0.attention.sel
 print(text_encoder.wordpieces(["a phone with a telescope"])[0, :10], "...: wordpieces, 0 where the text is over")
 
 # %% [markdown]
-# More than half is a table with a row for each **wordpiece**, a word or a part of one. The rest is made of four kinds of layers. Each
+# More than half is a table with a row for each **wordpiece**, a word or a part of one. The rest is made of three kinds of layers. Each
 # helper below calls a Keras layer and gives it its arrays. PyTorch keeps a kernel as (outputs, inputs), Keras the other way round: hence
 # the `.T`.
 
 # %%
+runtime.quiet_start()
 from keras import Input, Model, layers, ops
 
 
@@ -196,8 +197,8 @@ def norm(x, name):
 
 
 # %% [markdown]
-# **Attention** lets each wordpiece look at all others. A query meets every key; the softmax of these products says how much of each
-# value comes over:
+# **Attention** lets each wordpiece look at all others. Three dense layers make a query, a key and a value of each. A query meets every
+# key; the softmax of these products says how much of each value is taken:
 #
 # $$\text{attention}(Q, K, V) = \text{softmax}\left(\frac{Q K^\top}{\sqrt{32}}\right) V$$
 #
@@ -206,29 +207,29 @@ def norm(x, name):
 
 
 # %%
-def attention(x, hidden, name):
+def attention(x, ignored, name):
     def heads(y):  # (texts, 128, 384) -> (texts, 12 heads, 128, 32)
         return ops.transpose(ops.reshape(y, (-1, 128, 12, 32)), (0, 2, 1, 3))
 
     query, key, value = (heads(dense(x, f"{name}.self.{part}")) for part in ("query", "key", "value"))
-    scores = query @ ops.transpose(key, (0, 1, 3, 2)) / 32**0.5 + hidden
+    scores = query @ ops.transpose(key, (0, 1, 3, 2)) / 32**0.5 + ignored
     mixed = ops.reshape(ops.transpose(ops.softmax(scores) @ value, (0, 2, 1, 3)), (-1, 128, 384))
     return norm(x + dense(mixed, f"{name}.output.dense"), f"{name}.output")
 
 
 ids = Input((128,), dtype="int32")
 there = ops.cast(ops.not_equal(ids, 0), "float32")
-hidden = -1e9 * (1 - there[:, None, None, :])  # nobody looks at places where the text is over
+ignored = -1e9 * (1 - there[:, None, None, :])  # nobody looks at places where the text is over
 x = embedding(ids, "embeddings.word_embeddings.weight") + w["embeddings.position_embeddings.weight"][:128]
 x = norm(x + w["embeddings.token_type_embeddings.weight"][0], "embeddings")
 for block in range(6):
     name = f"encoder.layer.{block}"
-    x = attention(x, hidden, f"{name}.attention")
+    x = attention(x, ignored, f"{name}.attention")
     wide = dense(x, f"{name}.intermediate.dense", lambda y: ops.gelu(y, approximate=False))
     x = norm(x + dense(wide, f"{name}.output.dense"), f"{name}.output")
 mean = ops.sum(x * there[:, :, None], axis=1) / ops.sum(there, axis=1, keepdims=True)
 encoder = Model(ids, layers.UnitNormalization()(mean))
-w.clear()  # 90 MB that the layers hold now
+w.clear()  # 90 MB that the layers hold now; to run this cell again, start at `w = ...`
 
 # %%
 sentences = ["The shuttle will fly again in spring.", "A rocket starts in April.", "My graphics card needs a new driver."]
@@ -238,10 +239,9 @@ print("cosine of each pair of sentences\n", np.round(vectors @ vectors.T, 2))
 assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2, "space is closer to space than to computers"
 
 # %% [markdown]
-# A detail with a price: the `gelu` of this model is the exact one. With the usual approximation the vectors differ in the third digit.
-#
 # The encoder reads about 50 texts a second on two cores, so the course ships its vectors of all texts, rounded to int8. Vectors, not
-# logits: labels and seeds can then change for free. Remove the files from `data/teachers` and the next cell computes them again.
+# logits: labels and seeds can then change for free. Remove `minilm-20newsgroups.npz` from `data/teachers` (leave the .json) and the next
+# cell computes them again. On them sits the teacher's **head**, a linear classifier.
 
 # %%
 vectors = text_encoder.embeddings(data)
@@ -258,7 +258,7 @@ teacher = head(vectors.train[labelled], data.y_train[labelled])
 print(f"teacher, a linear head on 384 numbers, {len(labelled)} labels: {teacher.score(vectors.test, data.y_test):.1%} of the test texts")
 
 # %% [markdown]
-# The transformer is frozen: only the head was trained, and 508 labels did not get it far ahead of TF-IDF. Keep that number in mind.
+# The transformer is frozen: only the head was trained, and 509 labels did not get it far ahead of TF-IDF. Keep that number in mind.
 #
 # ## Round 3. A student for the phone
 #
@@ -267,12 +267,14 @@ print(f"teacher, a linear head on 384 numbers, {len(labelled)} labels: {teacher.
 #
 # The teacher now answers **all** 10,149 training texts, with labels or without. Its answers are the student's targets.
 #
-# **Predict first.** From scratch on 508 labels, or on the teacher's soft labels for all texts: how far apart? And can a student this
+# **Predict first.** From scratch on 509 labels, or on the teacher's soft labels for all texts: how far apart? And can a student this
 # small come near its teacher?
 
 # %% [markdown]
-# Before any verdict, the settings. Rate and dropout are chosen on the validation split, for both kinds of training with the same care:
-# eighteen settings a place, two draws of the labels, then more where the best one lay at the edge.
+# Before any verdict, the settings. Rate and dropout are chosen on the validation split, from scratch and distilled (soft labels, T=1)
+# with the same care: nine settings each for a data set and a share of labels, two draws, then more where the best lay at the edge. A few
+# still lie there, on the side of the baseline, where the curve is flat. The other students borrow these settings; the linear models keep
+# usual ones.
 
 
 # %% tags=["experiment"]
@@ -356,8 +358,8 @@ for name, model in (("from scratch", alone), ("distilled", student)):
 print(f"teacher     : {teacher.score(vectors.test, data.y_test):.1%}")
 
 # %% [markdown]
-# One seed is an anecdote. The record repeats it with eight draws of the labels, for 1, 5, 10 and 100% of them. Every arm makes 1,280
-# updates, and each kind of arm has its rate and dropout from the validation split.
+# One seed is an anecdote. The record repeats it with eight draws of the labels, for 1, 5, 10 and 100% of them. Every student makes
+# 1,280 updates.
 #
 # "Hard" is the teacher's first choice as if it were the truth. "Soft + labels" takes the mean of soft label and true label where there
 # is one.
@@ -435,23 +437,24 @@ for share, record in by_share.items():
         print(f"     {evidence.verdict_of(record, 'soft, T=1', baseline):12} against {baseline}")
 plots.lines(
     list(by_share), curves,
-    "Accuracy over the share of labels, 1 to 100%: the student leads its rivals with few labels, TF-IDF leads all with all labels.",
+    "Accuracy over the share of labels, 1 to 100%: the student leads with 1 and 5%, is even with TF-IDF at 10%, TF-IDF leads at 100%.",
     xlabel="share of the training texts that have a label (%)", ylabel="test accuracy (%)", log_x=True, ticks=[1, 5, 10, 100])  # fmt: skip
 
 # %% [markdown]
 # **What to notice.**
 #
 # - With 1 and 5% of the labels the distilled student wins by far against the same network without a teacher, and it beats the teacher
-#   itself. The teacher reads 128 wordpieces; the student reads 200 whole words and sees 10,149 texts.
-# - With 5%, counting words is nearly as good as the transformer's head. Who compares only with "from scratch" never learns that.
-# - Softness is not the reason. At 1% hard labels win against soft ones, at 5% the interval holds zero, and higher temperatures
-#   **lose**, T=0.5 wins. This teacher has few labels and a strong penalty on its weights: it is unsure already.
+#   itself. Possible reasons, not separated here: it reads 200 whole words, the teacher 128 wordpieces; and it sees 10,149 texts.
+# - With 5%, counting words is nearly as good as the transformer's head; with 10% TF-IDF beats the teacher and is even with the student
+#   (INCONCLUSIVE). Who compares only with "from scratch" never learns that.
+# - Softness is not the reason. T=2 and T=4 **lose** at every share. At 1% hard labels win, at 5% T=0.5 does. A likely cause, not tested:
+#   this head is unsure already.
 # - Labels mixed into the soft labels change little, as long as labels are few.
 #
 # ## Round 4. Where does the gain come from?
 #
-# The student had two things that the network from scratch did not have: unlabelled texts, and a teacher that has read a billion
-# sentences. One experiment takes them apart. Each student has the same network and the same updates:
+# The student had two things that the network from scratch did not have: unlabelled texts, and a teacher that has read a billion pairs of
+# sentences. One experiment takes them apart. Each student has the same network, updates and settings:
 #
 # | teacher | texts | what it has |
 # |---|---|---|
@@ -495,13 +498,15 @@ assert 0.25 < without / whole < 0.75
 plots.verdicts(causes_record)
 
 # %% [markdown]
-# **What to notice.** Without the unlabelled texts the transformer gives nothing: soft labels for 500 texts cannot teach words that are
-# not in them. Unlabelled texts help even a student that labels them by itself (*self-training*). The rest comes from pretraining. "The
-# gain comes from the teacher" would have been half of the truth.
+# **What to notice.** Without the unlabelled texts the transformer shows no gain (INCONCLUSIVE): soft labels for 509 texts cannot teach
+# words that are not in them. Unlabelled texts help even a student that labels them by itself (*self-training*). Pretraining pays on top,
+# and only through these texts. "The gain comes from the teacher" would have been half of the truth.
 #
 # ## Round 5. Where it does not help
 #
-# **Predict first.** The same runs with *all* labels. Does the student still profit? And who is best of all?
+# You saw the curves cross: with all labels the student from scratch is ahead.
+#
+# **Predict first.** Mix the true labels into the soft ones, with all labels. Does the student catch up?
 
 
 # %% tags=["experiment"]
@@ -526,11 +531,15 @@ def r52_100(seed):
 
 
 # %%
-print(evidence.table(records.load("labels_100")))
+everything = records.load("labels_100")
+print(evidence.table(everything))
+mixed = evidence.compare(everything["values"], "soft + labels", "from scratch")
+span = f"{100 * mixed.difference:+.2f} points [{100 * mixed.low:+.2f}, {100 * mixed.high:+.2f}]"
+print(f"{mixed.verdict:12} soft + labels against from scratch: {span}")
 
 # %% [markdown]
-# With all labels the teacher is in the way: its answers are worse than the labels, and the student loses. TF-IDF with a linear model beats
-# them all, at 800,000 weights. No phone needs a distilled network for that.
+# With all labels the teacher is in the way: its answers are worse than the labels, and the student loses, even with both. TF-IDF with a
+# linear model beats them all.
 #
 # Is the gain at 5% an accident of one data set? The same experiment on Reuters news: 8 topics (R8) and 52 topics (R52), some of them with
 # one or two texts.
@@ -545,15 +554,17 @@ for record in (records.load("r8_5"), records.load("r52_5"), records.load("r8_100
     print(f"{hard.verdict:12} hard against from scratch: {span}\n")
 
 # %% [markdown]
-# **What to notice.** On Reuters there is no prize for soft labels at T=1: with 5% they do not beat the network from scratch, with all
-# labels look at the tables. Hard labels of the *same* teacher do better. The order is the same as on 20 Newsgroups, where T=0.5 beat 1, 2
-# and 4: the sharper the targets, the better. Topics of news have words of their own, and few labels are enough to learn these: the
-# network from scratch starts much higher.
+# **What to notice.** With 5%, hard labels of the same teacher win against the network from scratch on both sets of news. Soft ones (T=1)
+# win only against TF-IDF, and lose to their teacher. With all labels soft labels lose, and hard ones do not win either. How sharp is best
+# differs from case to case; all of these ran with settings that were chosen for soft labels at T=1.
 #
-# So the large gain belongs to a place: few labels, many classes, a teacher far ahead. Measure yours before you promise it.
+# So the large gain belongs to a place: few labels, many texts, and a teacher far ahead of the same network from scratch, as on 20
+# Newsgroups. Three data sets do not prove the rule. Measure yours before you promise it.
 
 # %% [markdown]
 # ## Round 6. Which mistakes does a student inherit?
+#
+# One seed: a look, not a verdict.
 #
 # **Predict first.** Take the texts that both students get wrong, the distilled one and the one from scratch. Which of the two gives the
 # teacher's wrong answer more often?
@@ -567,6 +578,8 @@ for name in ("from scratch", "distilled"):
     same = np.mean(answers[name][both] == answers["teacher"][both])
     print(f"{name:12}: of {both.sum():,} texts that both students get wrong, {same:.0%} with the teacher's answer")
 per_class = {name: [measure.recall(np.eye(20)[answer], data.y_test, label) for label in range(20)] for name, answer in answers.items()}
+for name in ("from scratch", "distilled"):
+    print(f"{name:12}: correlation of its recalls with the teacher's {np.corrcoef(per_class['teacher'], per_class[name])[0, 1]:.2f}")
 for label in np.argsort(per_class["teacher"])[[0, 1, 2, -3, -2, -1]]:
     rates = "  ".join(f"{name} {100 * values[label]:3.0f}%" for name, values in per_class.items())
     often = np.bincount(answers["teacher"][(data.y_test == label) & wrong["teacher"]], minlength=20).argmax()
@@ -580,7 +593,7 @@ plots.scatter(
 # ## Round 7. Another student, another teacher
 #
 # The package has two richer readers of the same size, for you to try with `trained(..., build=...)`: a CNN that sees three words at a
-# time, and a GRU that reads the first 100 words one after the other. They have no record, so the course claims nothing of them.
+# time, and a GRU that reads the first 100 words one after the other. They have no record, so the course claims nothing about them.
 
 
 # %% tags=["experiment-setup"]
@@ -683,10 +696,13 @@ both = second["values"] | {"from scratch": [first["values"]["from scratch"][i] f
 rival = evidence.compare(both, "student of the fine-tuned", "from scratch")
 span = f"{100 * rival.difference:+.2f} points [{100 * rival.low:+.2f}, {100 * rival.high:+.2f}]"
 print(f"{rival.verdict:12} student of the fine-tuned against from scratch: {span}")
+print(f"for comparison, hard labels of the frozen teacher (Round 5): {np.mean(first['values']['hard']):.2%}")
+assert rival.verdict == "WINS"
 
 # %% [markdown]
 # **What to notice.** Fine-tuning makes the better teacher, and its student follows: what was INCONCLUSIVE with the frozen teacher wins now.
-# Before you turn the temperature, improve the teacher.
+# But hard labels of the frozen teacher (Round 5) already gave a large part of it. A tuned teacher may also be surer: this record does not
+# separate better from sharper.
 
 # %% [markdown]
 # ## Round 8. Ship it
@@ -714,6 +730,8 @@ Sorts an English post into one of 20 newsgroups of the 1990s. Not for other lang
 - Test accuracy, mean over {len(five["seeds"])} draws of the labels: {means["soft, T=1"]}.
   Its teacher: {means["teacher"]}. The same network without a teacher: {means["from scratch"]}.
 - Against the network without a teacher: {interval("soft, T=1", "from scratch")}.
+- Against TF-IDF and a linear model on the same labels: {interval("soft, T=1", "TF-IDF + LinearSVC")}.
+- The model in this folder is one more draw (seed 20); with all labels other methods are better.
 - Reads words in lower case without digits; a text without a known word gets the same answer each time.
 """
 
@@ -725,7 +743,8 @@ from kdcourse import text_bundle
 
 folder = text_bundle.write(Path(tempfile.mkdtemp()) / "newsgroups", student, vectorizer, data.class_names, card=card)
 print({path.name: f"{path.stat().st_size:,} bytes" for path in sorted(folder.iterdir()) if path.is_file()})
-classifier = text_bundle.Classifier(folder)
+with runtime.stderr_held_back():  # LiteRT tells that it uses XNNPACK
+    classifier = text_bundle.Classifier(folder)
 for text in ("The shuttle reached its orbit.", "", "\N{ROCKET} Ракета", "goalie " * 100_000):
     best = classifier.probabilities(text).argmax()
     print(f"{text[:30]!r:35} {classifier.known(text):3} known words: {classifier.class_names[best]}")
@@ -740,7 +759,7 @@ assert np.mean(int8.argmax(1) == distillation.logits(student, words.test).argmax
 # %%
 from kdcourse.text_bundle.classify import latency
 
-a_text = max(data.x_test[:200], key=len)  # longer than both models read: the worst case
+a_text = max(data.x_test[:200], key=len)  # longer than both models read
 teacher_bytes = 4 * teacher_parameters
 teacher_ms = 1000 * measure.latency(lambda: encoder(text_encoder.wordpieces([a_text])), runs=20).median
 print(f"{'':16}{'bytes':>12} {'memory':>12} {'median ms':>10} {'p95 ms':>8}")
@@ -772,9 +791,9 @@ TextExplorer(
 # %% [markdown]
 # ### The decision
 #
-# The requirement asked for 1/60 of the size, 1/500 of the latency, 97% of the accuracy, no TensorFlow. The records and the table say
-# whether the student meets it. With 500 labels we would ship it. With 10,000 labels we would not: then word counts are better, and 800,000
-# weights of a linear model fit on a phone as well.
+# Accuracy: met, by the interval in Round 3, against this frozen teacher. Size: met, by the table, in float32 already. Latency: `make
+# benchmarks` decides, with both models on one thread. TensorFlow: not needed. With 500 labels we would ship it. Near 1,000 labels the
+# advantage over word counts is gone, and with 10,000 we would ship these: 3.2 MB in float32, which has to shrink first.
 
 # %% [markdown]
 # ## What the classic listing means
@@ -841,7 +860,7 @@ def labels_needed(counts, accuracies, target):
 # %% tags=["check"]
 with quiz.check("what is the teacher worth in labels?"):
     assert np.isclose(labels_needed([10, 1000], [0.2, 0.6], 0.4), 100), "half of the way up in accuracy is half of the way in the logarithm"
-    counts = [round(share / 100 * len(data.y_train)) for share in by_share]
+    counts = [len(draw(data.y_train, share / 100, seed=20)) for share in by_share]
     worth = labels_needed(counts, curves["from scratch"], curves["student, soft labels"][1])
     assert counts[1] < worth < counts[3]
     print(f"{counts[1]} labels and a teacher are worth {worth:,.0f} labels without one")
@@ -862,7 +881,7 @@ def surest(logits, share):
 
 # %% tags=["check"]
 with quiz.check("only the sure answers?"):
-    assert surest(np.array([[0.0, 5], [1, 1], [9, 0], [0, 2]]), 0.5).tolist() == [0, 2], "the two surest rows, in their old order"
+    assert surest(np.array([[4.0, 5], [0, 3], [9, 0], [8, 8]]), 0.5).tolist() == [1, 2], "the surest rows, not the largest logits"
     sure = surest(z, 0.5)
     half = trained("20newsgroups", words.train[sure], soft_targets(z[sure], 1.0), seed=20, **SETTINGS["distilled", "20newsgroups", 0.05])
     right = [np.mean(z[rows].argmax(1) == data.y_train[rows]) for rows in (sure, np.arange(len(z)))]
@@ -874,8 +893,8 @@ with quiz.check("only the sure answers?"):
 # %% [markdown]
 # ### Exercise 3: the words, without Keras
 #
-# On the phone there is no `TextVectorization`. Write what it does, for plain English: lower case, the punctuation below left out, split
-# at spaces, the first 200 words as numbers. 0 fills up, 1 is an unknown word.
+# On the phone there is no `TextVectorization`. Write what it does, for plain English: lower case, the 32 signs of `string.punctuation`
+# left out, split at spaces, the first 200 words as numbers. 0 fills up, 1 is an unknown word.
 
 
 # %% tags=["solution"]
@@ -890,7 +909,7 @@ def numbered(text, vocabulary, length=200):
 # %% tags=["check"]
 with quiz.check("the words, without Keras"):
     known_words = vectorizer.get_vocabulary()
-    for text in ("Don't PANIC, it's (only) a test.", "qwxyz, the zzyzx", "", data.x_test[0]):
+    for text in ("Don't PANIC, it's (only) a test.", "qwxyz, the zzyzx", "", "word " * 250):
         assert numbered(text, known_words) == np.asarray(vectorizer([text]))[0].tolist(), f"compare with vectorizer([{text[:30]!r}])"
 
 # %% [markdown]
@@ -908,12 +927,12 @@ quiz.show("07_case_text_classification")
 # teacher, its soft labels on all texts that I have, a small student on these. I tune on validation data and compare over several draws
 # of the labels.
 #
-# *In 3 minutes.* The gain has two sources: unlabelled texts, and what the teacher learned in pretraining. A teacher made of TF-IDF gets
+# *In 3 minutes.* The gain has two parts: unlabelled texts, and what pretraining adds through them. A teacher made of TF-IDF gets
 # the first without the second: that control says what the transformer is worth. Then size, latency with the words counted in, and a
-# check that the exported model answers as the trained one. The temperature is a setting to measure: this teacher is soft already.
+# check that the exported model answers as the trained one. The temperature is a setting to measure: here T above 1 lost.
 #
-# *Follow-up.* How can a student beat its teacher? It reads other features, whole words of a longer stretch, and averages the teacher's
-# errors over many texts.
+# *Follow-up.* How can a student beat its teacher? Possible reasons, not separated here: it reads whole words of a longer stretch, and
+# averages the teacher's errors over many texts. On Reuters, at 5%, the soft student does not beat its teacher.
 #
 # *Common wrong answer.* "I distil on the 500 labelled texts."
 #
@@ -922,20 +941,20 @@ quiz.show("07_case_text_classification")
 # %% [markdown]
 # > **Why not just fine-tune the transformer and quantize it?**
 #
-# *In 30 seconds.* It may be the better teacher, and if it fits the phone, ship it. Here it does not: in int8 it still has a quarter of its
-# bytes, and milliseconds instead of microseconds.
+# *In 30 seconds.* If it fits the phone, ship it. Here it does not: int8 leaves a quarter of its bytes, and the requirement asks for a
+# sixtieth. But fine-tuning makes the better teacher.
 #
-# *In 3 minutes.* Fine-tuning needs labels, memory and hours; a frozen encoder with a head needs a second, and its vectors can be kept. The
-# two combine: fine-tune, then distil from the tuned one.
+# *In 3 minutes.* A frozen encoder with a head is fitted in a second, once its vectors are kept; fine-tuning took minutes on 246 texts here,
+# and takes memory. The two combine: fine-tune, then distil from the tuned one.
 #
-# *Common wrong answer.* "A student can never reach a fine-tuned model, so distillation is second best."
+# *Common wrong answer.* "Fine-tuning and distillation are alternatives." The tuned model can be the teacher.
 #
 # *See it hold:* the record `second_teacher` in Round 7.
 #
 # > **What is lost?**
 #
 # *In 30 seconds.* The student knows 9,998 words and their mean: no order, no word that it has not seen, no other language, no other
-# classes. The teacher's weak classes come along. And with enough labels there is nothing to gain.
+# classes. Some of the teacher's mistakes come along. And with all labels the student lost, on three data sets.
 #
 # *Common wrong answer.* "Nothing: the accuracy is the same."
 #
@@ -945,9 +964,11 @@ quiz.show("07_case_text_classification")
 # ## Summary
 #
 # - A requirement is a number; baselines come before models.
-# - A teacher is worth most where labels are few and texts are many. Part of that gain is the unlabelled text itself.
+# - With 1 and 5% of the labels the student wins by far on 20 Newsgroups. More than half of that gain needs no pretrained model: it is the
+#   unlabelled text.
 # - Vectors of a frozen encoder are kept once; heads, label draws and students are then a matter of seconds.
-# - With all labels, distillation does not help this student, and word counts beat all of them.
+# - Hard or soft, T=0.5 or T=1: that depends on share and data set. T=2 and T=4 lost at every share.
+# - With all labels distillation with soft labels loses on all three data sets, and word counts beat this student on all three.
 # - The student travels with its vocabulary, is compared with Keras after the export, and has a model card written from records.
 #
 # ## What's next
