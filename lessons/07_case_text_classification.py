@@ -688,15 +688,18 @@ def second_teacher(seed):
 
 
 # %%
-print({arm: f"{np.mean(values):.1%}" for arm, values in records.load("choice_for_tuning")["values"].items()})
-second, first = records.load("second_teacher"), records.load("r8_5")
+second = records.load("second_teacher")
+print(evidence.table(records.load("choice_for_tuning")), "\n")
 print(evidence.table(second))
+
+# %%
+first = records.load("r8_5")
 same = [first["seeds"].index(seed) for seed in second["seeds"]]  # the same draws of the labels
 both = second["values"] | {"from scratch": [first["values"]["from scratch"][i] for i in same]}
 rival = evidence.compare(both, "student of the fine-tuned", "from scratch")
 span = f"{100 * rival.difference:+.2f} points [{100 * rival.low:+.2f}, {100 * rival.high:+.2f}]"
-print(f"{rival.verdict:12} student of the fine-tuned against from scratch: {span}")
-print(f"for comparison, hard labels of the frozen teacher (Round 5): {np.mean(first['values']['hard']):.2%}")
+print(f"{rival.verdict} student of the fine-tuned against from scratch: {span}")
+print(f"for comparison, hard labels of the frozen teacher (Round 5): {np.mean([first['values']['hard'][i] for i in same]):.2%}")
 assert rival.verdict == "WINS"
 
 # %% [markdown]
