@@ -11,8 +11,8 @@ from lessons import read
 def test_the_encoder_on_the_page_is_the_packages():
     runtime.quiet_start()
     cells = [cell.source for cell in read("07_case_text_classification") if cell.cell_type == "code"]
-    page = {"np": np, "text_encoder": text_encoder, "w": text_encoder.weights()}
-    for start in ("from keras import Input", "def attention("):
+    page = {"np": np, "runtime": runtime, "text_encoder": text_encoder, "w": text_encoder.weights()}
+    for start in ("runtime.quiet_start()\nfrom keras import Input", "def attention("):
         (source,) = (source for source in cells if source.startswith(start))
         exec(source, page)
     pieces = text_encoder.wordpieces(["The shuttle will fly again in spring.", "", "word " * 300])
