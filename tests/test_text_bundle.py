@@ -367,7 +367,7 @@ def test_a_tf_keras_student_is_refused(tmp_path, vectorizer):
     other = tf_keras.Sequential(
         [tf_keras.layers.Input((WORDS,), dtype="int32"), tf_keras.layers.Embedding(60, 4), tf_keras.layers.Flatten()]
     )
-    with pytest.raises(ValueError, match="student must be a Keras 3 model, got sequential\w* of tf_keras"):
+    with pytest.raises(ValueError, match=r"student must be a Keras 3 model, got sequential\w* of tf_keras"):
         text_bundle.write(tmp_path / "news", other, vectorizer, LABELS, card=CARD)
 
 
