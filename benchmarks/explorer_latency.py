@@ -27,8 +27,8 @@ import nbformat
 import numpy as np
 from playwright.sync_api import sync_playwright
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
-from harness import NO_BROWSER, find_browser, jupyterlab, launch
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+from browser import NO_BROWSER, find_browser, jupyterlab, launch
 
 
 class Case(NamedTuple):

@@ -4,7 +4,7 @@ other tests in the same process may want a loop of their own."""
 import os
 
 import pytest
-from harness import NO_BROWSER, find_browser, launch
+from browser import NO_BROWSER, find_browser, launch
 from playwright.sync_api import sync_playwright
 
 

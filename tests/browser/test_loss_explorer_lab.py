@@ -5,7 +5,7 @@ import json
 import nbformat
 import numpy as np
 import pytest
-from harness import jupyterlab
+from browser import jupyterlab
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from harness import show
+from browser import show
 
 from kdcourse import losses, soft_labels
 from kdcourse.widgets import LossExplorer

@@ -4,7 +4,7 @@ import re
 
 import nbformat
 import pytest
-from harness import jupyterlab
+from browser import jupyterlab
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

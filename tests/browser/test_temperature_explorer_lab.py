@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-from harness import jupyterlab
+from browser import jupyterlab
 
 from kdcourse import soft_labels
 

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from harness import show
+from browser import show
 
 from kdcourse import soft_labels
 from kdcourse.widgets import TemperatureExplorer

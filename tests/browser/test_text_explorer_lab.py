@@ -2,7 +2,7 @@
 
 import nbformat
 import pytest
-from harness import jupyterlab
+from browser import jupyterlab
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

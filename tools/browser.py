@@ -1,4 +1,4 @@
-"""Tools for tests that look at a widget as a reader does: a browser of this machine, a bare page, a JupyterLab of its own."""
+"""A widget looked at as a reader does: a browser of this machine, a bare page, a JupyterLab of its own. For tests and benchmarks."""
 
 import contextlib
 import os
@@ -98,6 +98,7 @@ class Lab:
     """A running JupyterLab. `open` a notebook in a page, then run its cells there."""
 
     def __init__(self, url: str, token: str):
+        """Keep where it is served, and the token that opens it."""
         self.url, self.token = url, token
 
     def open(self, page, name: str) -> None:
