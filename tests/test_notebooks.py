@@ -1,214 +1,30 @@
-"""The notebook lint: what every notebook must be, read from the files without running them.
+"""The rules of notebooks (tools/rules.py): every notebook keeps them, and each rule has a notebook below that breaks it."""
 
-A rule is a function ``rule(notebook, path) -> [one sentence for each breach]``. Each has a notebook that breaks it below.
-"""
-
-import ast
 import copy
 import json
-import re
-from itertools import pairwise
-from pathlib import Path
 
 import experiment
 import links
-import nbformat
 import pytest
-from IPython.core.inputtransformer2 import TransformerManager
+import rules
+from chapters import ROOT, tags
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-
-from kdcourse import evidence, records
-from lessons import tags
-
-ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOKS = sorted(p.relative_to(ROOT).as_posix() for folder in ("", "solutions") for p in (ROOT / "notebooks" / folder).glob("*.ipynb"))
-PLACE = re.compile(r"(?<![\w.])(?:/(?:home|root|tmp|Users|opt|mnt|usr|var|content)/|[A-Z]:\\)")
-WIDGET = "application/vnd.jupyter.widget-view+json"
+from rules import CHAPTER_RULES, RULES, WIDGET, WIDGETS, code, outputs, rules_of, stale_records
 
 
-def code(nb):
-    return [cell for cell in nb.cells if cell.cell_type == "code"]
+def named(value):
+    return getattr(value, "__name__", None)
 
 
-def prose(nb):
-    return [cell for cell in nb.cells if cell.cell_type == "markdown"]
-
-
-def outputs(nb):
-    """Return (cell, output) pairs."""
-    return [(cell, output) for cell in code(nb) for output in cell.outputs]
-
-
-def parsed(cell):
-    """Return the syntax tree of a code cell, magics included."""
-    return ast.parse(TransformerManager().transform_cell(cell.source))
-
-
-def first_line(cell):
-    return cell.source.strip().partition("\n")[0]
-
-
-def headings(nb):
-    """Return (position of the cell, text) of every heading, with a plain apostrophe."""
-    found = [(i, line) for i, cell in enumerate(nb.cells) if cell.cell_type == "markdown" for line in cell.source.splitlines()]
-    return [(i, line.lstrip("# ").replace("’", "'")) for i, line in found if re.match(r"#{1,4} ", line)]
-
-
-def words(nb):
-    """Count the words of the prose: no code, formulas, link targets or markup."""
-    text = "\n".join(cell.source for cell in prose(nb))
-    text = re.sub(r"```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|<[^>]*>|\]\([^)]*\)", " ", text, flags=re.S)
-    return len(re.findall(r"[^\W\d_][\w'’-]*", text))
-
-
-# --- the rules of every notebook ---
-
-
-def no_error_outputs(nb, path):
-    return [f"error in: {first_line(c)}" for c, o in outputs(nb) if o.output_type == "error" and "raises-exception" not in tags(c)]
-
-
-def no_places_of_a_machine(nb, path):
-    texts = [(first_line(cell), cell.source) for cell in nb.cells]
-    for cell, output in outputs(nb):
-        data = {mime: part for mime, part in output.get("data", {}).items() if not mime.startswith("image/")}
-        texts.append((first_line(cell), json.dumps([data, output.get("text", ""), output.get("evalue", ""), output.get("traceback", "")])))
-    for model in nb.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {}).get("state", {}).values():
-        texts.append((f"widget {model['model_name']}", json.dumps(model["state"])))
-    return [f"{PLACE.search(text).group()} in: {where}" for where, text in texts if PLACE.search(text)]
-
-
-def no_long_cells(nb, path):
-    return [f"{n} lines, 25 allowed: {first_line(c)}" for c in nb.cells if (n := len(c.source.splitlines())) > 25]
-
-
-def pictures_have_alt_text(nb, path):
-    found = []
-    for cell, output in outputs(nb):
-        for mime in output.get("data", {}):
-            if mime.startswith("image/") and len(output.metadata.get(mime, {}).get("alt", "").strip()) < 30:
-                found.append(f"a picture needs alt text of 30 characters or more: {first_line(cell)}")
-    for page in [cell.source for cell in prose(nb)] + [output.get("data", {}).get("text/html", "") for _, output in outputs(nb)]:
-        tagged = [tag for tag in re.findall(r"<img\b[^>]*>", page) if not re.search(r"""\balt=["'][^"']+""", tag)]
-        found += [f"no alt text: {picture[:80]}" for picture in tagged + re.findall(r"!\[\s*\]\([^)]*\)", page)]
-    return found
-
-
-def links_open_this_notebook(nb, path):
-    right = [links.colab_url(path), links.binder_url(path)]
-    text = "\n".join(cell.source for cell in prose(nb))
-    missing = [f"missing: {link}" for link in right if link not in links.hosted_links(nb.cells[0].source if nb.cells else "")]
-    return missing + [f"not the link of {path}: {link}" for link in links.wrong_links(text, paths=[path])]
-
-
-def file_is_small(nb, path):
-    size = len(nbformat.writes(nb).encode())
-    return [f"{size / 1000:.0f} kB, 500 kB allowed"] if size > 500_000 else []
-
-
-def stubs_block_nothing(nb, path):
-    """What a learner has not written yet is used only where it is checked."""
-    own = {n.name for c in code(nb) if "solution" in tags(c) for n in parsed(c).body if isinstance(n, ast.FunctionDef)}
-    others = [c for c in code(nb) if not {"solution", "check"} & set(tags(c))]
-    used = [(c, n.id) for c in others for n in ast.walk(parsed(c)) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
-    return [f"{name} is an exercise, use the package's version in: {first_line(c)}" for c, name in used if name in own]
-
-
-# --- the anatomy of a chapter: notebooks 01 and up ---
-
-
-def has_all_headings(nb, path):
-    text = [heading.lower() for _, heading in headings(nb)]
-    wanted = ("what you will be able to do", "what goes wrong", "interview corner", "summary", "what's next", "references")
-    return [f"no heading: {name}" for name in wanted if not any(name in heading for heading in text)]
-
-
-def opens_with_an_interview_question(nb, path):
-    early = [c for c in nb.cells[:8] if c.cell_type == "markdown"]
-    asked = any(re.search(r"^> .*\?", c.source, re.M) for c in early)
-    return [] if asked else ["no question in a quotation (> ...?) among the first 8 cells"]
-
-
-def asks_for_predictions(nb, path):
-    count = sum(len(re.findall(r"\*\*Predict first", cell.source)) for cell in prose(nb))
-    return [] if count >= 2 else [f"**Predict first.** at least twice, found {count}"]
-
-
-def tells_its_length_and_what_to_notice(nb, path):
-    found = [] if re.search(r"minutes to read.* to run", nb.cells[0].source) else ["the title must tell the minutes to read and to run"]
-    return found + ([] if any("**What to notice.**" in c.source for c in prose(nb)) else ["no **What to notice.**"])
-
-
-def has_a_widget(nb, path):
-    return [] if any(WIDGET in output.get("data", {}) for _, output in outputs(nb)) else ["no cell shows a widget"]
-
-
-def shows_its_records(nb, path):
-    source = "\n".join(cell.source for cell in code(nb))
-    names = [n for cell in code(nb) if "experiment" in tags(cell) for n in experiment.marked(cell.source)]
-    return [f"no records.load({name!r})" for name in names if not re.search(rf"""records\.load\(["']{name}["']\)""", source)] or (
-        [] if names else ["no experiment"]
-    )
-
-
-def has_exercises_with_checks(nb, path):
-    starts = [i for i, heading in headings(nb) if heading.lower().startswith("exercise ") or heading.lower().startswith("exercise:")]
-    found = [] if len(starts) in (2, 3) else [f"2 or 3 exercises, found {len(starts)}"]
-    for start, end in pairwise([*starts, len(nb.cells)]):
-        order = [tag for cell in nb.cells[start:end] for tag in tags(cell) if tag in ("solution", "check")]
-        if order[:1] != ["solution"] or "check" not in order:
-            found.append(f"an exercise needs a solution cell and then a check cell: {first_line(nb.cells[start])}")
-    return found
-
-
-def has_a_quiz(nb, path):
-    return [] if any("quiz.show(" in cell.source for cell in code(nb)) else ["no quiz.show(...)"]
-
-
-def has_a_whole_interview_corner(nb, path):
-    start = next((i for i, heading in headings(nb) if "interview corner" in heading.lower()), len(nb.cells))
-    text = "\n".join(cell.source for cell in nb.cells[start:] if cell.cell_type == "markdown")
-    parts = ("*In 30 seconds.*", "*In 3 minutes.*", "*Follow-up.*", "*Common wrong answer.*", "*See it hold:*")
-    return [f"the interview corner has no {part}" for part in parts if part not in text]
-
-
-def has_the_length_of_a_chapter(nb, path):
-    found = [] if 40 <= len(nb.cells) <= 80 else [f"40 to 80 cells, found {len(nb.cells)}"]
-    return found + ([] if 1500 <= words(nb) <= 2800 else [f"1,500 to 2,800 words of prose, found {words(nb)}"])
-
-
-def tables_are_those_of_the_records(nb, path):
-    """What a notebook shows of a record is what the record says today."""
-    found = []
-    for cell in code(nb):
-        shown = "".join(o.get("text", "") for o in cell.outputs)
-        for name in re.findall(r"""records\.load\(["'](\w+)["']\)""", cell.source):
-            if "evidence.table(" in cell.source and name in records.names() and evidence.table(records.load(name)) not in shown:
-                found.append(f"not the table of the record {name} as it is today: build the notebook again")
-    return found
-
-
-RULES = [
-    no_error_outputs, no_places_of_a_machine, no_long_cells, pictures_have_alt_text,
-    links_open_this_notebook, file_is_small, stubs_block_nothing, tables_are_those_of_the_records,
-]  # fmt: skip
-CHAPTER_RULES = [
-    has_all_headings, opens_with_an_interview_question, asks_for_predictions, has_a_widget, shows_its_records,
-    tells_its_length_and_what_to_notice, has_exercises_with_checks, has_a_quiz, has_a_whole_interview_corner, has_the_length_of_a_chapter,
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("rule", RULES + CHAPTER_RULES, ids=lambda rule: rule.__name__)
-@pytest.mark.parametrize("path", NOTEBOOKS)
+@pytest.mark.parametrize(("path", "rule"), [(path, rule) for path in rules.stored() for rule in rules_of(path)], ids=named)
 def test_notebook(path, rule):
-    if rule in CHAPTER_RULES and Path(path).name.startswith("00"):
-        return
-    assert rule(nbformat.read(ROOT / path, as_version=4), path) == []
+    assert rule(rules.read(path), path) == []
 
 
-def stale_records(root):
-    """Return the experiments whose record was made by cells that the page no longer shows."""
-    return [name for name, found in experiment.find_all(root).items() if experiment.status(found, root) == "stale"]
+def test_every_lesson_has_its_notebooks_and_chapters_have_more_rules():
+    assert len(rules.stored()) == 2 * len(rules.slugs())
+    assert rules_of("notebooks/00_start_here.ipynb") == RULES
+    assert rules_of("notebooks/solutions/01_soft_labels.ipynb") == RULES + CHAPTER_RULES
 
 
 def test_records_come_from_the_cells_on_the_page():
@@ -222,6 +38,8 @@ OPEN = f"[![Open in Colab](c.svg)]({links.colab_url(PATH)})\n[![Open in Binder](
 TITLE = f"# Good\n\nAbout 10 minutes to read, 1 to run.\n\n{OPEN}"
 STUB = 'def half(x):\n    """Return half of x."""\n    raise quiz.NotSolved'
 EXPERIMENT = '@evidence.experiment("accuracy", [("a", "b")])\ndef toy(seed):\n    return {"a": 1, "b": 0}'
+CHECK = 'with quiz.check("half"):\n    assert half(2) == 1'
+WAITS = new_output("stream", text="○ half: not solved yet\n")
 CORNER = "## Interview corner\n*In 30 seconds.* *In 3 minutes.* *Follow-up.* *Common wrong answer.* *See it hold:*"
 ALT = {"image/png": {"alt": "A bar chart: the student wins on all ten digits."}}
 HEADINGS = ("What you will", "What goes", "Interview", "Summary", "What’s", "References")
@@ -233,7 +51,7 @@ def tagged(source, *names, **more):
 
 
 def good_chapter():
-    exercise = [tagged(STUB, "solution"), tagged('with quiz.check("half"):\n    assert half(2) == 1', "check")]
+    exercise = [tagged(STUB, "solution"), tagged(CHECK, "check", outputs=[WAITS])]
     said = [TITLE, "## What you will be able to do\n> **Why half?**", "**Predict first.** A", "**Predict first.** B"]
     said += ["**What to notice.** C", "## What goes wrong"]
     return new_notebook(
@@ -251,7 +69,7 @@ def good_chapter():
     )
 
 
-@pytest.mark.parametrize("rule", RULES + CHAPTER_RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", RULES + CHAPTER_RULES, ids=named)
 def test_a_good_chapter_passes(rule):
     assert rule(good_chapter(), PATH) == []
 
@@ -271,6 +89,11 @@ def swap(old, new):
     return edit
 
 
+def check_then(line, source):
+    """Return an edit: the check binds something, and a later cell reads it."""
+    return lambda nb: (swap("assert half", f"{line}\n    assert half")(nb), add(new_code_cell(source))(nb))
+
+
 def printed(**output):
     return add(new_code_cell("x", outputs=[new_output(**output)]))
 
@@ -287,46 +110,51 @@ def short_alt(nb):
 
 def stray_widget(nb):
     model = {"model_name": "LabelModel", "state": {"value": "read /home/someone/x"}}
-    nb.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {"1": model}}}
+    nb.metadata["widgets"] = {WIDGETS: {"state": {"1": model}}}
 
 
 BAD = [
-    (no_error_outputs, printed(output_type="error", ename="E", evalue="", traceback=[])),
-    (no_places_of_a_machine, add(new_markdown_cell("look into /home/someone/file"))),
-    (no_places_of_a_machine, add(new_code_cell("open('C:\\\\data')"))),
-    (no_places_of_a_machine, printed(output_type="stream", text="saved in '/tmp/x'")),
-    (no_places_of_a_machine, printed(output_type="display_data", data={"text/html": "<b>/Users/me/</b>"})),
-    (no_places_of_a_machine, stray_widget),
-    (no_long_cells, add(new_code_cell("x\n" * 26))),
-    (no_long_cells, add(new_markdown_cell("x\n" * 26))),
-    (pictures_have_alt_text, printed(output_type="display_data", data={"image/png": "aGVsbG8="})),
-    (pictures_have_alt_text, short_alt),
-    (pictures_have_alt_text, printed(output_type="display_data", data={"text/html": "<img src='a.png' alt=''>"})),
-    (pictures_have_alt_text, add(new_markdown_cell("![](a.png)"))),
-    (links_open_this_notebook, swap("01_good", "02_other")),
-    (links_open_this_notebook, add(new_markdown_cell(f"[here]({links.colab_url('notebooks/02_other.ipynb')})"))),
-    (links_open_this_notebook, lambda nb: nb.cells.pop(0)),
-    (file_is_small, printed(output_type="stream", text="x" * 500_000)),
-    (tables_are_those_of_the_records, add(new_code_cell('print(evidence.table(records.load("all_labels")))'))),
-    (stubs_block_nothing, add(new_code_cell("for i in range(3):\n    print(half(i))"))),
-    *[(has_all_headings, swap(f"## {name}", "")) for name in HEADINGS],
-    (opens_with_an_interview_question, swap("> **Why half?**", "Why half?")),
-    (asks_for_predictions, swap("**Predict first.** B", "B")),
-    (has_a_widget, drop_outputs),
-    (tells_its_length_and_what_to_notice, swap("minutes to read", "minutes")),
-    (tells_its_length_and_what_to_notice, swap("**What to notice.** C", "C")),
-    (shows_its_records, swap('records.load("toy")', 'records.load("other")')),
-    (shows_its_records, swap("@evidence.experiment", "@something")),
-    (has_exercises_with_checks, swap("Exercise 2", "Section")),
-    (has_exercises_with_checks, swap("Exercise ", "Section ")),
-    (has_exercises_with_checks, lambda nb: [cell.metadata.update(tags=[]) for cell in code(nb) if "check" in tags(cell)]),
-    (has_exercises_with_checks, lambda nb: [cell.metadata.update(tags=[]) for cell in code(nb) if "solution" in tags(cell)]),
-    (has_a_quiz, swap("quiz.show", "quiz.load")),
-    *[(has_a_whole_interview_corner, swap(part, "")) for part in CORNER.partition("\n")[2].replace("* *", "*|*").split("|")],
-    (has_the_length_of_a_chapter, swap("word " * 80, "word " * 40)),
-    (has_the_length_of_a_chapter, swap("word " * 80, "word " * 150)),
-    (has_the_length_of_a_chapter, swap("word " * 80, "$w$ [](word) `w` <b> " * 40)),
-    (has_the_length_of_a_chapter, lambda nb: [nb.cells.pop() for _ in range(4)] + [add(new_markdown_cell("word " * 400))(nb)]),
+    (rules.no_error_outputs, printed(output_type="error", ename="E", evalue="", traceback=[])),
+    (rules.no_places_of_a_machine, add(new_markdown_cell("look into /home/someone/file"))),
+    (rules.no_places_of_a_machine, add(new_code_cell("open('C:\\\\data')"))),
+    (rules.no_places_of_a_machine, printed(output_type="stream", text="saved in '/tmp/x'")),
+    (rules.no_places_of_a_machine, printed(output_type="display_data", data={"text/html": "<b>/Users/me/</b>"})),
+    (rules.no_places_of_a_machine, stray_widget),
+    (rules.no_long_cells, add(new_code_cell("x\n" * 26))),
+    (rules.no_long_cells, add(new_markdown_cell("x\n" * 26))),
+    (rules.pictures_have_alt_text, printed(output_type="display_data", data={"image/png": "aGVsbG8="})),
+    (rules.pictures_have_alt_text, short_alt),
+    (rules.pictures_have_alt_text, printed(output_type="display_data", data={"text/html": "<img src='a.png' alt=''>"})),
+    (rules.pictures_have_alt_text, add(new_markdown_cell("![](a.png)"))),
+    (rules.links_open_this_notebook, swap("01_good", "02_other")),
+    (rules.links_open_this_notebook, add(new_markdown_cell(f"[here]({links.colab_url('notebooks/02_other.ipynb')})"))),
+    (rules.links_open_this_notebook, lambda nb: nb.cells.pop(0)),
+    (rules.file_is_small, printed(output_type="stream", text="x" * 500_000)),
+    (rules.tables_are_those_of_the_records, add(new_code_cell('print(evidence.table(records.load("all_labels")))'))),
+    (rules.stubs_block_nothing, add(new_code_cell("for i in range(3):\n    print(half(i))"))),
+    (rules.checks_leave_nothing, check_then("found = 1", "print(found)")),
+    (rules.checks_leave_nothing, check_then("import math", "def area(r):\n    return math.pi * r")),
+    (rules.checks_say_how_it_stands, swap('quiz.check("half")', 'quiz.check("third")')),
+    (rules.checks_say_how_it_stands, swap('with quiz.check("half"):', "if True:")),
+    (rules.checks_say_how_it_stands, lambda nb: [cell.update(outputs=[]) for cell in code(nb) if "check" in tags(cell)]),
+    *[(rules.has_all_headings, swap(f"## {name}", "")) for name in HEADINGS],
+    (rules.opens_with_an_interview_question, swap("> **Why half?**", "Why half?")),
+    (rules.asks_for_predictions, swap("**Predict first.** B", "B")),
+    (rules.has_a_widget, drop_outputs),
+    (rules.tells_its_length_and_what_to_notice, swap("minutes to read", "minutes")),
+    (rules.tells_its_length_and_what_to_notice, swap("**What to notice.** C", "C")),
+    (rules.shows_its_records, swap('records.load("toy")', 'records.load("other")')),
+    (rules.shows_its_records, swap("@evidence.experiment", "@something")),
+    (rules.has_exercises_with_checks, swap("Exercise 2", "Section")),
+    (rules.has_exercises_with_checks, swap("Exercise ", "Section ")),
+    (rules.has_exercises_with_checks, lambda nb: [cell.metadata.update(tags=[]) for cell in code(nb) if "check" in tags(cell)]),
+    (rules.has_exercises_with_checks, lambda nb: [cell.metadata.update(tags=[]) for cell in code(nb) if "solution" in tags(cell)]),
+    (rules.has_a_quiz, swap("quiz.show", "quiz.load")),
+    *[(rules.has_a_whole_interview_corner, swap(part, "")) for part in CORNER.partition("\n")[2].replace("* *", "*|*").split("|")],
+    (rules.has_the_length_of_a_chapter, swap("word " * 80, "word " * 40)),
+    (rules.has_the_length_of_a_chapter, swap("word " * 80, "word " * 150)),
+    (rules.has_the_length_of_a_chapter, swap("word " * 80, "$w$ [](word) `w` <b> " * 40)),
+    (rules.has_the_length_of_a_chapter, lambda nb: [nb.cells.pop() for _ in range(4)] + [add(new_markdown_cell("word " * 400))(nb)]),
 ]
 
 
@@ -335,6 +163,22 @@ def test_each_rule_catches_its_bad_notebook(rule, spoil):
     notebook = good_chapter()
     spoil(notebook)
     assert rule(notebook, PATH) != []
+
+
+def test_a_check_may_bind_what_a_later_cell_binds_again_or_keeps_to_itself():
+    notebook = good_chapter()
+    check_then("found, x = 1, 2", "found = 3\nprint(found, [x for x in range(3)])")(notebook)
+    add(new_code_cell("def f(x):\n    return x + found"))(notebook)
+    assert rules.checks_leave_nothing(notebook, PATH) == []
+
+
+def test_a_check_passes_in_the_solved_notebook():
+    solved, notebook = PATH.replace("/", "/solutions/", 1), good_chapter()
+    assert len(rules.checks_say_how_it_stands(notebook, solved)) == 2
+    for cell in code(notebook):
+        if "check" in tags(cell):
+            cell.outputs[0].text = "a number: 3\n✓ half\n"
+    assert rules.checks_say_how_it_stands(notebook, solved) == []
 
 
 def test_every_rule_has_a_bad_notebook():
@@ -352,3 +196,21 @@ def test_a_stale_record_is_caught(tmp_path):
     assert stale_records(tmp_path) == []
     lesson.write_text(lesson.read_text().replace('"a": 1', '"a": 2'))
     assert stale_records(tmp_path) == ["toy"]
+
+
+def test_an_author_can_ask_for_the_rules(tmp_path, capsys):
+    (tmp_path / "lessons").mkdir()
+    (tmp_path / "notebooks").mkdir()
+    for name in ("00_plain", "01_bad"):
+        (tmp_path / "lessons" / f"{name}.py").write_text("# %% [markdown]\n# # T\n# <!-- links -->\n")
+        title = f"[c]({links.colab_url(f'notebooks/{name}.ipynb')}) [b]({links.binder_url(f'notebooks/{name}.ipynb')})"
+        notebook = new_notebook(cells=[new_markdown_cell(title)])
+        (tmp_path / "notebooks" / f"{name}.ipynb").write_text(json.dumps(notebook))
+    assert rules.main(["00_plain"], tmp_path) == 0
+    assert capsys.readouterr().out == "notebooks looked at: 1; no rule is broken\n"
+    assert rules.main([], tmp_path) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert "notebooks/01_bad.ipynb: has_a_quiz: no quiz.show(...)" in said
+    assert all(line.startswith("notebooks/01_bad.ipynb: ") for line in said)
+    assert rules.main(["02_none"], tmp_path) == 2
+    assert capsys.readouterr().err == "SLUG must be one of 00_plain, 01_bad, got 02_none\n"

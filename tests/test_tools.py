@@ -1,6 +1,7 @@
 """The author's tools on a tiny course in a temporary folder: the builder, the experiment runner, the links; and the quiz module."""
 
 import json
+import os
 import random
 import re
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 import build_notebooks
+import chapters
 import experiment
 import links
 import nbformat
@@ -15,10 +17,10 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
-import lessons
 from kdcourse import evidence, quiz
 
 ROOT = Path(__file__).resolve().parent.parent
+NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-sanitize-with", ROOT / "tests" / "nbval.cfg"]
 LESSON = '''\
 # %% [markdown]
 # # A tiny lesson
@@ -115,43 +117,93 @@ def run_tool(name, *arguments, **options):
 
 
 def test_learner_gets_a_stub_with_everything_but_the_body(course):
-    stub = next(c.source for c in lessons.notebook("01_tiny", False, course).cells if "solution" in lessons.tags(c))
+    stub = next(c.source for c in chapters.notebook("01_tiny", False, course).cells if "solution" in chapters.tags(c))
     assert stub == (
         'import math\n\n\n@staticmethod\ndef double(x, factor=2):\n    """Return twice `x`.\n\n    A second paragraph.\n    """\n'
         "    raise quiz.NotSolved  # your code here\n\n\n# what stays\n\n\n"
         'def triple(x):\n    "Return three times `x`."\n    raise quiz.NotSolved  # your code here'
     )
-    solved = next(c.source for c in lessons.notebook("01_tiny", True, course).cells if "solution" in lessons.tags(c))
+    solved = next(c.source for c in chapters.notebook("01_tiny", True, course).cells if "solution" in chapters.tags(c))
     assert SOLVED_BODY in solved and "NotSolved" not in solved
 
 
 def test_generated_parts_name_the_notebook_itself_and_the_repository(course):
     for solved, path in ((False, "notebooks/01_tiny.ipynb"), (True, "notebooks/solutions/01_tiny.ipynb")):
-        title, install, *_ = lessons.notebook("01_tiny", solved, course).cells
+        title, install, *_ = chapters.notebook("01_tiny", solved, course).cells
         assert f"https://colab.research.google.com/github/some-body/some.course/blob/main/{path}" in title.source
         assert f"https://mybinder.org/v2/gh/some-body/some.course/main?labpath={path.replace('/', '%2F')}" in title.source
         assert "lessons/01_tiny.py" in title.source and "<!-- links -->" not in title.source
         assert install.source.endswith(
             'if "google.colab" in sys.modules:\n    %pip install -q "kdcourse @ git+https://github.com/some-body/some.course"'
         )
-        assert lessons.tags(install) == ["setup"] and len(install.source.splitlines()) <= 6
+        assert chapters.tags(install) == ["setup"] and len(install.source.splitlines()) <= 6
 
 
-def test_tags_for_nbval(course):
+def test_tags_are_those_of_the_lesson(course):
+    wanted = [["setup"], *(chapters.tags(cell) for cell in chapters.read("01_tiny", course)[1:])]
     for solved in (False, True):
-        by_tag = {tag: lessons.tags(c) for c in lessons.notebook("01_tiny", solved, course).cells for tag in lessons.tags(c)}
-        assert by_tag["check"] == ["check", "NBVAL_CHECK_OUTPUT"]
-        assert by_tag["live"] == (["live", "nbval-skip"] if solved else ["live"])
+        assert [chapters.tags(cell) for cell in chapters.notebook("01_tiny", solved, course).cells[1:]] == wanted
+
+
+TWO_EXERCISES = '''\
+# %% [markdown]
+# # Two exercises
+# <!-- links -->
+
+# %% tags=["solution"]
+def one():
+    """Return 1."""
+    return 1
+
+# %% tags=["check"]
+with quiz.check("one"):
+    assert one() == 1
+
+# %% tags=["check"]
+with quiz.check("one more"):
+    assert one() + one() == 2
+
+# %%
+plain()
+
+# %% tags=["solution"]
+def two():
+    """Return 2."""
+    return 2
+
+# %% tags=["check"]
+with quiz.check("two"):
+    assert two() == 2 * one()
+
+# %% tags=["live"]
+last()
+'''
+
+
+def test_one_notebook_tests_the_learners_and_the_solved_one(course):
+    (course / "lessons" / "02_two.py").write_text(TWO_EXERCISES)
+    made = chapters.both("02_two", course)
+    nbformat.validate(made)
+    learner, solved = (chapters.notebook("02_two", solved, course).cells for solved in (False, True))
+    title, install, one, check, more, plain, two, check_two, last = range(9)
+    order = [(learner, title, install, one, check, more), (solved, one, check, more), (learner, one)]
+    order += [(learner, plain, two, check_two), (solved, one, two, check_two), (learner, one, two), (learner, last)]
+    assert [cell.source for cell in made.cells] == [cells[place].source for cells, *places in order for place in places]
+    assert len({cell.id for cell in made.cells}) == len(made.cells)
+    first = [cell for cell in made.cells if "-" not in cell.id]
+    assert [cell.id for cell in first] == [cell.id for cell in learner], "without what is repeated it is the learner's notebook"
+    compared = [cell.source for cell in made.cells if "nbval-check-output" in chapters.tags(cell)]
+    assert compared == [learner[place].source for place in (check, more, check, more, check_two, check_two)]
 
 
 def test_ids_are_valid_unique_stable_and_local(course):
-    before = lessons.notebook("01_tiny", True, course)
+    before = chapters.notebook("01_tiny", True, course)
     nbformat.validate(before)
     ids = [cell.id for cell in before.cells]
     assert len(set(ids)) == len(ids), "the two equal cells need two ids"
-    assert ids == [cell.id for cell in lessons.notebook("01_tiny", True, course).cells]
+    assert ids == [cell.id for cell in chapters.notebook("01_tiny", True, course).cells]
     edit(course / "lessons" / "01_tiny.py", "interval([])", "interval(())")
-    changed = [old != cell.id for old, cell in zip(ids, lessons.notebook("01_tiny", True, course).cells, strict=True)]
+    changed = [old != cell.id for old, cell in zip(ids, chapters.notebook("01_tiny", True, course).cells, strict=True)]
     assert sum(changed) == 1 and before.cells[changed.index(True)].source == "evidence.paired_interval([])"
 
 
@@ -168,8 +220,8 @@ def test_ids_are_valid_unique_stable_and_local(course):
 )
 def test_a_bad_lesson_is_refused_with_one_sentence(course, old, new, message):
     edit(course / "lessons" / "01_tiny.py", old, new)
-    with pytest.raises(lessons.LessonError, match=message) as error:
-        lessons.notebook("01_tiny", False, course)
+    with pytest.raises(chapters.LessonError, match=message) as error:
+        chapters.notebook("01_tiny", False, course)
     assert str(error.value).startswith("lessons/01_tiny.py") and "\n" not in str(error.value)
 
 
@@ -182,7 +234,7 @@ def test_build_then_check(course, capsys):
     assert "notebooks/01_tiny.ipynb: missing" in capsys.readouterr().err
 
     assert build_notebooks.main(["-j", "2"], course) == 0
-    stored = {solved: (course / lessons.notebook_path("01_tiny", solved)) for solved in (False, True)}
+    stored = {solved: (course / chapters.notebook_path("01_tiny", solved)) for solved in (False, True)}
     first = {solved: path.read_text() for solved, path in stored.items()}
     learner, solution = (nbformat.read(stored[solved], as_version=4) for solved in (False, True))
     outputs = [[o.get("text", o.get("evalue")) for o in c.outputs] for c in learner.cells if c.cell_type == "code"]
@@ -219,6 +271,30 @@ def test_build_then_check(course, capsys):
     (course / "notebooks" / "02_old.ipynb").write_text(first[True])
     assert build_notebooks.main(["--check"], course) == 1
     assert "notebooks/02_old.ipynb: has no lesson" in capsys.readouterr().err
+    assert build_notebooks.main(["--tests"], course) == 1
+    assert not (course / "build").exists(), "what does not come from its lesson is not tested"
+
+
+@pytest.mark.slow
+def test_one_execution_tests_what_both_notebooks_say(course, capsys):
+    def nbval():
+        assert build_notebooks.main(["--tests"], course) == 0
+        tests = course / build_notebooks.TESTS
+        command = [sys.executable, "-m", "pytest", "--rootdir", course, "-c", os.devnull, *NBVAL, tests]
+        return [path.name for path in tests.iterdir()], subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+    edit(course / "lessons" / "01_tiny.py", '"2 + 2"', '"2 + 2"\n    print("a number:", random.randint(1, 999))')
+    assert build_notebooks.main(["-j", "2"], course) == 0
+    old = course / build_notebooks.TESTS / "02_old.ipynb"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    tests, said = nbval()
+    assert tests == ["01_tiny.ipynb"] and re.search(r"= 14 passed in", said), said
+    edit(course / chapters.notebook_path("01_tiny", False), "○ double", "○ triple")
+    edit(course / chapters.notebook_path("01_tiny", True), "✓ double", "✓ triple")
+    said = nbval()[1]
+    assert re.search(r"= 2 failed, 12 passed in", said), said
+    assert all(f"{failed}: Cell outputs differ" in said for failed in ("Cell 4", "Cell 6")) and "○ triple" in said and "✓ triple" in said
 
 
 @pytest.mark.slow

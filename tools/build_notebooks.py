@@ -1,7 +1,8 @@
 """Build the notebooks from the lessons: ``python tools/build_notebooks.py [SLUG ...] [-j 2]``, or compare them with ``--check``.
 
 Each lesson becomes two executed notebooks: the learner's (``notebooks/``) and the solved one (``notebooks/solutions/``).
-The same lesson gives the same files, up to what its cells print.
+The same lesson gives the same files, up to what its cells print. ``--tests`` compares, and writes for each lesson the one notebook that
+nbval runs to test both (``build/test_notebooks/``).
 """
 
 import argparse
@@ -17,14 +18,15 @@ from itertools import zip_longest
 from pathlib import Path
 
 import nbformat
+from chapters import KERNEL, LANGUAGE, ROOT, LessonError, both, notebook, notebook_path, slugs, tags
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from kdcourse.files import written_whole
-from lessons import KERNEL, LANGUAGE, ROOT, LessonError, notebook, notebook_path, slugs, tags
 
+TESTS = "build/test_notebooks"
 CELL_SECONDS = 600
 FOLDERS = re.compile(r"[^\s\x1b\"']*/(?=(?:site-packages|kdcourse|python3\.\d+)/)")  # what comes before them in a traceback's paths
 WIDGETS = "application/vnd.jupyter.widget-state+json"
@@ -129,6 +131,29 @@ def problems(names: list[str], root: Path = ROOT) -> list[str]:
     return found
 
 
+def write_tests(names: list[str], root: Path = ROOT) -> None:
+    """Write the test of each lesson in `names`: what its checks must print is what they print in the two stored notebooks.
+
+    Nothing else has an output there, so that nbval compares nothing else. The stored ones must come from their lessons (see `problems`).
+    """
+    for slug in names:
+        printed = {}
+        for solved in (False, True):
+            stored = nbformat.read(root / notebook_path(slug, solved), as_version=4)
+            printed |= {(cell.id, solved): cell.outputs for cell in stored.cells if "check" in tags(cell)}
+        made = both(slug, root)
+        for cell in made.cells:
+            if "check" in tags(cell):
+                identity, _, again = cell.id.partition("-")
+                cell.update(execution_count=1, outputs=printed[identity, bool(again)])  # nbval compares no cell without a count
+        nbformat.validate(made)
+        with written_whole(root / TESTS / f"{slug}.ipynb") as temporary:
+            nbformat.write(made, temporary)
+    for old in (root / TESTS).glob("*.ipynb"):
+        if old.stem not in slugs(root):
+            old.unlink()  # of a lesson that was renamed
+
+
 def strays(root: Path = ROOT) -> list[str]:
     """Return one sentence for each notebook that has no lesson."""
     known = {notebook_path(slug, solved) for slug in slugs(root) for solved in (False, True)}
@@ -141,6 +166,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("slug", nargs="*", help="lessons to build, for example 01_soft_labels (default: all)")
     parser.add_argument("--check", action="store_true", help="execute nothing; fail when a notebook does not come from its lesson")
+    parser.add_argument("--tests", action="store_true", help=f"check, then write into {TESTS} what nbval runs")
     parser.add_argument("-j", "--jobs", type=int, default=1, help="notebooks built at a time")
     given = parser.parse_args(arguments)
     if given.jobs < 1:
@@ -149,19 +175,21 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     if unknown:
         print(f"SLUG must be one of {', '.join(slugs(root))}, got {', '.join(unknown)}", file=sys.stderr)
         return 2
-    names = given.slug or slugs(root)
+    names, compares = given.slug or slugs(root), given.check or given.tests
     failures = []
     try:
-        if given.check:
+        if compares:
             failures = problems(names, root) + strays(root)
+            if given.tests and not failures:
+                write_tests(names, root)
         else:
             asyncio.run(build(names, root, given.jobs))
     except* LessonError as group:
         failures = [str(error) for error in group.exceptions]
     if failures:
-        advice = "\nBuild them again: make notebooks (it overwrites them: keep a copy of your own work)" if given.check else ""
+        advice = "\nBuild them again: make notebooks (it overwrites them: keep a copy of your own work)" if compares else ""
         print("\n".join(failures) + advice, file=sys.stderr)
-    elif given.check:
+    elif compares:
         print(f"{2 * len(names)} notebooks come from their lessons")
     return 1 if failures else 0
 

@@ -1,11 +1,11 @@
-"""From a lesson (``lessons/NN_slug.py``, the one source of a chapter) to its two notebooks, not yet executed.
+"""From a lesson (``lessons/NN_slug.py``, the one source of a chapter) to its two notebooks, not yet executed, and to their test.
 
 Tags a lesson may give a cell:
     solution          functions of an exercise (and imports); the learner's notebook keeps signature and docstring only
-    check             checks an exercise: ``with quiz.check("title"):`` and asserts; nbval compares what it prints
+    check             checks an exercise: ``with quiz.check("title"):`` and asserts; the tests compare what it prints
     experiment        a function made by ``@evidence.experiment``; tools/experiment.py runs this very cell
     experiment-setup  what the experiments below it need
-    live              a run that no later cell needs; nbval leaves it out in the solved notebook, where it would be the second time
+    live              a run that no later cell needs
     raises-exception  fails on purpose
     hide-input        passed on
 """
@@ -13,6 +13,7 @@ Tags a lesson may give a cell:
 import ast
 import hashlib
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
 
 import jupytext
@@ -75,10 +76,6 @@ def notebook(slug: str, solved: bool, root: Path = ROOT):
         if "solution" in its_tags:
             functions = _checked_solution(source, f"lessons/{slug}.py")
             source = source if solved else _stub(source, functions)
-        if "check" in its_tags:
-            its_tags.append("NBVAL_CHECK_OUTPUT")
-        if "live" in its_tags and solved:
-            its_tags.append("nbval-skip")
         cells.append((cell.cell_type, source, its_tags))
     made = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL, "language_info": LANGUAGE})
     seen = Counter()
@@ -87,6 +84,31 @@ def notebook(slug: str, solved: bool, root: Path = ROOT):
         identity = hashlib.sha256("\0".join((slug, kind, source, str(seen[kind, source]))).encode()).hexdigest()[:16]
         new = nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell
         made.cells.append(new(source, id=identity, metadata={"tags": its_tags} if its_tags else {}))
+    return made
+
+
+def both(slug: str, root: Path = ROOT):
+    """Return the notebook whose one execution tests the learner's notebook and the solved one.
+
+    It is the learner's; after the checks of an exercise, which wait there, come the solutions so far, the same checks again, and the stubs
+    again, so that the cells below find what they find in the learner's notebook. The id of a repeated cell has a suffix, ``-1`` at first;
+    the checks have nbval's tag: it compares what they print.
+    """
+    made, solved = notebook(slug, False, root), notebook(slug, True, root)
+    exercises, cells, times = [], [], Counter()
+    for checked, group in groupby(zip(made.cells, solved.cells, strict=True), key=lambda pair: "check" in tags(pair[0])):
+        pairs = list(group)
+        if checked:
+            for cell, _ in pairs:
+                cell.metadata.tags.append("nbval-check-output")
+        cells += [stub for stub, _ in pairs]
+        if not checked:
+            exercises += [pair for pair in pairs if "solution" in tags(pair[0])]
+            continue
+        for cell in [*(solution for _, solution in exercises), *(check for check, _ in pairs), *(stub for stub, _ in exercises)]:
+            times[cell.id] += 1
+            cells.append(nbformat.from_dict(cell | {"id": f"{cell.id}-{times[cell.id]}"}))
+    made.cells = cells
     return made
 
 
