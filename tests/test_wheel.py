@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).resolve().parents[1]
 ALONE = """
@@ -39,3 +40,7 @@ def test_wheel_works_without_the_checkout(tmp_path):
     done = subprocess.run([sys.executable, "-P", "-c", ALONE], cwd=empty, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()).is_relative_to(tmp_path / "site")
+
+
+def test_an_editable_install_copies_no_data():
+    assert WheelBuilder(str(ROOT)).config.get_force_include() == {}
