@@ -4,8 +4,12 @@ PY := $(VENV)/bin/python
 # The first of these that is Python 3.11 to 3.13 and can make environments; choose another with `make PYTHON=...`
 PYTHON ?= $(shell for p in python3 python3.12 python3.13 python3.11; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
-NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=600
+NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/nbval.cfg
 JOBS ?= 2
+# each process begins with its share of the tests and ends by taking some of the other's: the browser's, which come first, stay in one process
+TWO_AT_A_TIME := -n $(JOBS) --dist worksteal
+# small networks hardly use a second core: JOBS processes of one thread each do nearly JOBS times the work
+ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1
 ARGS ?=
 SEEDS ?= 0 1 2 3 4
 
@@ -31,26 +35,32 @@ lab: $(VENV)/ready ## open the course in JupyterLab (ARGS=--no-browser for a ser
 doctor: $(VENV)/ready ## say what this machine has and what is missing
 	@$(PY) -m kdcourse doctor
 
-test: $(VENV)/ready lint unit test-notebooks notebooks-check ## run every check: lint, unit tests, widgets in a browser, all notebooks
+test: $(VENV)/ready ## run every check, the quickest first: lint, the notebooks' rules, unit and browser tests, all notebooks
+	@times=; for part in lint notebooks-check unit test-notebooks; do \
+	  began=$$(date +%s); $(MAKE) --no-print-directory $$part || exit 1; \
+	  times="$$times$$(printf '%-17s%5d s' $$part $$(($$(date +%s) - began)))\n"; \
+	done; printf "\n$$times"
 
 test-fast: $(VENV)/ready lint notebooks-check ## the everyday checks, without notebooks, browser and training
-	$(PY) -m pytest -m "not slow and not browser"
+	$(ONE_THREAD) $(PY) -m pytest $(TWO_AT_A_TIME) -m "not slow and not browser"
 
 lint: $(VENV)/ready ## ruff
 	$(VENV)/bin/ruff check .
 
-unit: $(VENV)/ready ## all unit and browser tests
-	$(PY) -m pytest
+unit: $(VENV)/ready ## all unit and browser tests, two at a time
+	$(ONE_THREAD) $(PY) -m pytest $(TWO_AT_A_TIME) --durations=20
 
-test-notebooks: $(VENV)/ready ## run all notebooks, learner's and solved, two at a time
-	$(PY) -m pytest -n $(JOBS) --dist loadscope $(NBVAL) notebooks
+test-notebooks: $(VENV)/ready ## run every chapter once, with the exercises open and then solved, two at a time (ARGS=01_soft_labels for one)
+	$(PY) tools/build_notebooks.py --tests $(ARGS)
+	$(ONE_THREAD) $(PY) -m pytest -n $(JOBS) --dist loadscope $(NBVAL) $(or $(ARGS:%=build/test_notebooks/%.ipynb),build/test_notebooks)
 
 notebooks: $(VENV)/ready ## build and execute the notebooks from lessons/ (ARGS=01_soft_labels for one)
 	$(PY) tools/links.py
-	$(PY) tools/build_notebooks.py -j $(JOBS) $(ARGS)
+	$(ONE_THREAD) $(PY) tools/build_notebooks.py -j $(JOBS) $(ARGS)
 
-notebooks-check: $(VENV)/ready ## fail when a notebook does not come from its lesson
-	$(PY) tools/build_notebooks.py --check
+notebooks-check: $(VENV)/ready ## fail when a notebook does not come from its lesson or breaks a rule (ARGS=01_soft_labels for one)
+	$(PY) tools/build_notebooks.py --check $(ARGS)
+	$(PY) tools/rules.py $(ARGS)
 
 experiment: $(VENV)/ready ## run an experiment: NAME=... SEEDS="5 6 7 8 9", RECORD=1 writes its record, JOBS=1 one seed at a time
 	$(PY) tools/experiment.py "$(NAME)" --seeds "$(SEEDS)" --jobs $(JOBS) $(if $(filter 1,$(RECORD)),--record)
