@@ -23,7 +23,7 @@ import time
 
 import numpy as np
 
-from kdcourse import datasets, distillation, losses, models
+from kdcourse import answers, datasets, losses, models
 from kdcourse.runtime import quiet_start
 
 BATCH, STEPS_PER_EXECUTION, ALPHA, TEMPERATURE = 60, 10, 0.9, 4.0  # 3,000 images are 50 batches
@@ -92,9 +92,9 @@ def ways(build_teacher, build_student, x, y) -> tuple[dict, float]:
     import tensorflow as tf
 
     teacher = build_teacher()
-    distillation.outputs(teacher, x[:500], verbose=0)  # the first call of a model is slower
+    answers.outputs(teacher, x[:500], verbose=0)  # the first call of a model is slower
     began = time.process_time()
-    answers = distillation.outputs(teacher, x, verbose=0)["logits"]
+    answers = answers.outputs(teacher, x, verbose=0)["logits"]
     once = time.process_time() - began
     packed = losses.pack(y, answers)
     labels = np.ascontiguousarray(losses.unpack(packed)[0])

@@ -23,7 +23,7 @@ import tempfile
 
 import numpy as np
 
-from kdcourse import encodings, litert, measure, models, pruning
+from kdcourse import formats, litert, measure, models, pruning
 from kdcourse.runtime import cpu_name, quiet_start
 
 SPARSITIES = (0.0, 0.5, 0.8, 0.9, 0.95)
@@ -84,7 +84,7 @@ def main() -> None:
     for name, (tflite, macs) in found.items():
         mine = np.array(times[name])
         low, middle, high = np.quantile(mine / base, (0.05, 0.5, 0.95))
-        zipped = len(gzip.compress(tflite, encodings.GZIP_LEVEL, mtime=0))
+        zipped = len(gzip.compress(tflite, formats.GZIP_LEVEL, mtime=0))
         told = f"{np.median(mine) * 1e6:>11.1f}{middle:>11.2f}{low:>6.2f}{high:>6.2f}"
         print(f"{name:22}{len(tflite):>11,}{zipped:>11,}{macs:>11,}{told}")
 

@@ -16,7 +16,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 import experiment
 
-from kdcourse import litert, measure, text_bundle, text_encoder
+from kdcourse import litert, measure, minilm, text_bundle
 from kdcourse.soft_labels import soft_targets
 
 TEXTS = 200  # test texts that are timed
@@ -48,13 +48,13 @@ def main() -> None:
     student = page["trained"]("20newsgroups", words.train, soft, seed, **page["SETTINGS"]["distilled", "20newsgroups", 0.05])
 
     texts = data.x_test[np.random.default_rng(0).permutation(len(data.x_test))[:TEXTS]]
-    pieces = [text_encoder.wordpieces([text]) for text in texts]
+    pieces = [minilm.wordpieces([text]) for text in texts]
     rights = {"teacher, float32": head.score(vectors.test, data.y_test)}
-    tflite = litert.to_tflite(text_encoder.encoder())
+    tflite = litert.to_tflite(minilm.encoder())
     size = len(tflite) + 4 * (head.coef_.size + head.intercept_.size)
     answer = partial(teacher_logits, single(tflite), head)
     inside = timed(answer, pieces[:50], 1)
-    whole = timed(lambda text: answer(text_encoder.wordpieces([text])), texts[:50], 1)
+    whole = timed(lambda text: answer(minilm.wordpieces([text])), texts[:50], 1)
     found = {"teacher, float32": (size, measure.peak_memory(tflite), inside, whole)}
     with tempfile.TemporaryDirectory() as folder:
         folder = text_bundle.write(Path(folder) / "bundle", student, vectorizer, data.class_names, card="# A student for a benchmark")

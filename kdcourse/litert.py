@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .keras_bridge import checked_graph, to_keras
+from . import checks
+from .anatomy import checked_graph, input_dtype, sample, smallest_vocabulary
 from .runtime import quiet_start, stderr_held_back
 
 BATCH = 256  # examples at a time in `predict`: more are hardly faster, and take memory
@@ -24,65 +25,107 @@ class Graph(NamedTuple):
     outputs: list[int]
 
 
-WEIGHTS = ("float32", "int8")
+class Scheme(NamedTuple):
+    """A way to store a network in a .tflite file, see `SCHEMES`."""
+
+    what: str
+    apart: float  # how far answers may be from Keras's, as a share of the largest answer
+    calibrated: bool = False  # examples tell the range of every activation
 
 
-def to_tflite(model, weights: str = "float32") -> bytes:
-    """Return a model as the bytes of a .tflite file, checked: on a few random inputs LiteRT and Keras agree.
+SCHEMES = {
+    "float32": Scheme("weights and activations in 32 bits", 1e-4),
+    "float16": Scheme("weights in 16 bits, computed in 32", 0.01),
+    "dynamic_int8": Scheme("arrays of 1,024 weights or more in 8 bits, inputs and answers floats", 0.05),
+    "int8": Scheme("weights, activations, inputs and answers in 8 bits", 0.2, calibrated=True),
+    "int16x8": Scheme("weights in 8 bits, activations in 16, inputs and answers floats", 0.1, calibrated=True),
+    "int4_weights": Scheme("weights in 4 bits, one scale for each output channel, inputs and answers floats", 0.6),
+}
+
+
+def to_tflite(model, scheme: str = "float32", examples=None) -> bytes:
+    """Return a model as the bytes of a .tflite file, checked: on a few inputs LiteRT and Keras agree.
 
     The model (one input, one output, a number of examples that may stay open) is exported as a SavedModel and converted from there: the
-    converter's other ways have written broken files without an error. `model` is not changed. A tf_keras model is brought to Keras 3 first.
+    converter's other ways have written broken files without an error. `model` is not changed. A tf_keras model is converted as it is,
+    so one that was trained for quantization (TFMOT's wrappers) keeps the ranges that it has learned.
 
-    The random inputs are pixels in [0, 1]; integers are word numbers below the vocabulary of the model's Embedding.
+    The inputs that are tried are `examples`, if there are any; else random pixels in [0, 1], or word numbers below the vocabulary of the
+    model's Embedding.
 
     Args:
         model: Sequential or functional, of either Keras.
-        weights: "float32", the answers agree to 1e-4 (of the largest answer, if that is above 1); or "int8", the converter's dynamic range:
-            every array of 1,024 weights or more is stored in 8 bits, inputs and answers stay floats. Then the answers agree to 5% of the
-            largest one; the course's models come within 1%.
+        scheme: one of `SCHEMES`: "float32"; "float16"; "dynamic_int8", the converter's dynamic range; "int8" and "int16x8", which need
+            `examples`; "int4_weights", by LiteRT's quantizer on the float32 file.
+        examples: shape ``(examples, ...)``, as the model reads them: a few hundred that are typical of what will come. They set the range
+            of every activation.
 
     Raises:
-        ValueError: other `weights`; no Sequential or functional model, or not built, see `keras_bridge.checked_graph`; several inputs or
-            outputs; an open axis besides the first.
-        RuntimeError: the model cannot be converted, or the answers differ.
+        ValueError: an unknown scheme, examples that are missing or do not fit; no Sequential or functional model, or not built, see
+            `anatomy.checked_graph`; several inputs or outputs; an open axis besides the first.
+        RuntimeError: the model cannot be converted, or the answers differ by more than the scheme's share (`agreement`).
     """
-    if weights not in WEIGHTS:
-        raise ValueError(f"weights must be one of {', '.join(WEIGHTS)}, got {weights!r}")
+    checks.choice("scheme", scheme, SCHEMES)
     library = checked_graph(model)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ValueError(f"model must have one input and one output, got {len(model.inputs)} and {len(model.outputs)}")
-    shape = tuple(model.inputs[0].shape)
+    shape, dtype = tuple(model.inputs[0].shape), np.dtype(input_dtype(model))
     if None in shape[1:]:
         raise ValueError(f"model must have an input shape that is open in its first axis only, got {shape}")
+    if examples is not None:
+        examples = checks.array("examples", examples, ("examples", *shape[1:])).astype(dtype)
+    elif SCHEMES[scheme].calibrated:
+        raise ValueError(f"examples must be given for {scheme}: they tell the range of every activation, got None")
     quiet_start()
     import tensorflow as tf
 
-    if library.__name__ == "tf_keras":
-        model = to_keras(model)
     with tempfile.TemporaryDirectory() as folder, _quiet_log(tf.get_logger()):
         try:
             with stderr_held_back():
-                model.export(folder, verbose=False)
-                converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-                if weights == "int8":
-                    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-                tflite = converter.convert()
+                if library.__name__ == "keras":
+                    model.export(folder, verbose=False)
+                else:
+                    tf.saved_model.save(model, folder)
+                tflite = _converted(tf, folder, scheme, examples)
         except Exception as error:  # the converter has errors of many classes, the causes are above
             raise RuntimeError(f"model {model.name} cannot be converted to .tflite: {str(error).strip().partition(chr(10))[0]}") from error
 
-    vocabulary = min((layer.input_dim for layer in model.layers if type(layer).__name__ == "Embedding"), default=2)
-    examples = _random((shape[0] or 4, *shape[1:]), np.dtype(interpreter(tflite).get_input_details()[0]["dtype"]), vocabulary)
-    expected = np.asarray(model(examples, training=False))
-    gap, most = np.abs(predict(tflite, examples) - expected).max(), agreement(expected, weights)
+    tried = sample(shape, dtype, smallest_vocabulary(model)) if examples is None else examples[:BATCH]
+    expected = np.asarray(model(tried, training=False))
+    gap, most = np.abs(predict(tflite, tried) - expected).max(), agreement(expected, scheme)
     if not gap <= most:
         raise RuntimeError(f"the .tflite of model {model.name} must agree with Keras to {most:.1g}, but its answers differ by {gap:.1g}")
     return tflite
 
 
-def agreement(expected, weights: str) -> float:
-    """Return how far the answers of a .tflite file may be from Keras's answers `expected`, see `to_tflite`."""
-    largest = float(np.abs(expected).max())
-    return 1e-4 * max(1, largest) if weights == "float32" else 0.05 * largest + 1e-6
+def _converted(tf, folder: str, scheme: str, examples) -> bytes:
+    """Return the .tflite file of a SavedModel."""
+    converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+    if scheme not in ("float32", "int4_weights"):
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if SCHEMES[scheme].calibrated:
+        converter.representative_dataset = lambda: ([example[None]] for example in examples)
+    if scheme == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    elif scheme == "int8":
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        if examples.dtype.kind == "f":
+            converter.inference_input_type = tf.int8
+        converter.inference_output_type = tf.int8
+    elif scheme == "int16x8":
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
+    tflite = converter.convert()
+    if scheme == "int4_weights":
+        from litert_quantizer import quantizer, recipe
+
+        tflite = bytes(quantizer.Quantizer(tflite, recipe.dynamic_wi4_afp32()).quantize().quantized_model)
+    return tflite
+
+
+def agreement(expected, scheme: str) -> float:
+    """Return how far the answers of a .tflite file may be from Keras's answers `expected`: the scheme's share of the largest of them."""
+    largest, share = float(np.abs(expected).max()), SCHEMES[scheme].apart
+    return share * max(1, largest) if scheme == "float32" else share * largest + 1e-6
 
 
 @contextlib.contextmanager
@@ -94,14 +137,6 @@ def _quiet_log(logger):
         yield
     finally:
         logger.setLevel(level)
-
-
-def _random(shape, dtype, vocabulary: int = 2) -> np.ndarray:
-    """Return an input like pixels in [0, 1]; of integers, word numbers below `vocabulary`, about a fifth more of them 0: no word."""
-    rng = np.random.default_rng(0)
-    if dtype.kind == "f":
-        return rng.random(shape).astype(dtype)
-    return (rng.integers(0, vocabulary, shape) * (rng.random(shape) < 0.8)).astype(dtype)
 
 
 def _load(tflite: bytes, **settings):
@@ -127,49 +162,63 @@ def interpreter(tflite: bytes, threads: int = 1):
     Raises:
         ValueError: `tflite` is no such file; `threads` is not a positive integer.
     """
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise ValueError(f"threads must be an integer >= 1, got {threads!r}")
-    return _load(tflite, num_threads=threads)
+    return _load(tflite, num_threads=checks.whole("threads", threads))
 
 
 def random_input(loaded) -> np.ndarray:
     """Return one random input for an `interpreter`, in its shape and type."""
     details = loaded.get_input_details()[0]
-    return _random(tuple(details["shape"]), np.dtype(details["dtype"]))
+    return sample(tuple(map(int, details["shape"])), details["dtype"])
 
 
-def predict(tflite: bytes, images, threads: int = 1) -> np.ndarray:
+def predict(tflite: bytes, inputs, threads: int = 1) -> np.ndarray:
     """Return what a .tflite file answers, float32, shape ``(examples, classes)``.
 
+    Where the file takes or gives integers of a scale (full int8), floats are quantized on the way in and answers dequantized on the way
+    out: ``q = round(x / scale) + zero_point``, cut at the ends of the type, and ``x = scale * (q - zero_point)``.
+
     Args:
-        tflite: the file's bytes; one input, one output, both of floats (an input of word numbers is possible too).
-        images: shape ``(examples, ...)``.
+        tflite: the file's bytes; one input, one output.
+        inputs: shape ``(examples, ...)``: floats, or word numbers where the file reads those.
         threads: of LiteRT.
 
     Raises:
-        ValueError: `images` do not fit the file's input; a quantized input or output; as `interpreter`.
+        ValueError: `inputs` do not fit the file's input; as `interpreter`.
     """
-    loaded, images = interpreter(tflite, threads), np.asarray(images)
+    loaded = interpreter(tflite, threads)
     (given,), (answer,) = loaded.get_input_details(), loaded.get_output_details()
-    for details in (given, answer):
-        if np.dtype(details["dtype"]) in (np.int8, np.uint8, np.int16):
-            raise ValueError(f"tflite must take and give floats, got {np.dtype(details['dtype'])}")
-    one = tuple(given["shape"][1:])
-    if images.shape[1:] != one or not images.ndim:
-        raise ValueError(f"images must have shape (examples, {', '.join(map(str, one))}), got shape {images.shape}")
+    one = tuple(map(int, given["shape"][1:]))
+    inputs = np.asarray(inputs)
+    if len(inputs.shape) != len(one) + 1 or len(inputs):  # none at all is no mistake: no answers come back
+        inputs = checks.array("inputs", inputs, ("examples", *one))
     open_ended = not len(given["shape_signature"]) or given["shape_signature"][0] == -1
     batch = BATCH if open_ended else int(given["shape"][0])
     found = [np.zeros((0, *answer["shape"][1:]), np.float32)]
-    for first in range(0, len(images), batch):
-        part = images[first : first + batch].astype(given["dtype"])
+    for first in range(0, len(inputs), batch):
+        part = _quantized(inputs[first : first + batch], given)
         if open_ended and tuple(loaded.get_input_details()[0]["shape"]) != part.shape:
             loaded.resize_tensor_input(given["index"], part.shape)
             loaded.allocate_tensors()
         filled = part if open_ended else np.concatenate([part, np.zeros((batch - len(part), *one), part.dtype)])
         loaded.set_tensor(given["index"], filled)
         loaded.invoke()
-        found.append(loaded.get_tensor(answer["index"])[: len(part)])
+        found.append(_dequantized(loaded.get_tensor(answer["index"])[: len(part)], answer))
     return np.concatenate(found)
+
+
+def _quantized(values: np.ndarray, details: dict) -> np.ndarray:
+    """Return numbers as a tensor takes them: in integers if it has a scale."""
+    scale, zero = details["quantization"]
+    if not scale:
+        return values.astype(details["dtype"])
+    ends = np.iinfo(details["dtype"])
+    return np.clip(np.rint(values / np.float32(scale)) + zero, ends.min, ends.max).astype(details["dtype"])
+
+
+def _dequantized(values: np.ndarray, details: dict) -> np.ndarray:
+    """Return the numbers that a tensor stands for, float32."""
+    scale, zero = details["quantization"]
+    return (np.float32(scale) * (values.astype(np.float32) - zero) if scale else values).astype(np.float32)
 
 
 def graph(tflite: bytes) -> Graph:

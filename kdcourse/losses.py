@@ -12,20 +12,20 @@ alpha = 0 is plain training on the labels; alpha = 1 is the teacher alone.
 They compute in float32 whatever precision comes in, and return one number for each example, shape ``(batch,)``. Logits have shape
 ``(batch, classes)``, labels too: one-hot rows or probabilities; a row of zeros means "no label". The teacher always comes before the
 student. Gradients flow into both; a teacher that is trained at the same time needs ``keras.ops.stop_gradient`` around its output.
+Each of them raises ValueError when shapes differ, and when a temperature is not a finite number > 0 or a weight is out of its range.
 
 **Packed targets** carry labels and the teacher's logits through ``fit`` in one array: `pack` makes them, `distillation_loss` reads them.
 """
 
 import functools
 import inspect
-import numbers
-import warnings
 from collections.abc import Callable
 
 import numpy as np
 
+from . import checks
 from .runtime import quiet_start
-from .soft_labels import checked_logits, checked_temperature, one_hot
+from .soft_labels import checked_logits, checked_temperature, one_hot, warn_if_probabilities
 
 _MASKED = -1e30  # a logarithm that exp turns into 0; not -inf, because 0 * inf is NaN, in the gradient as well
 _TINY = 1e-30  # below this a sum of squares counts as 0
@@ -62,34 +62,27 @@ def pack(labels, teacher_logits) -> np.ndarray:
         raise ValueError(f"teacher_logits must have shape (examples, classes) with at least 1 example, got shape {logits.shape}")
     if np.abs(logits).max() > np.finfo(np.float32).max:
         raise ValueError(f"teacher_logits must fit into float32, got {np.abs(logits).max():.4g}")
-    if (logits >= 0).all() and np.allclose(logits.sum(-1), 1, rtol=0, atol=1e-3):
-        warnings.warn(
-            "teacher_logits look like probabilities (>= 0, every row sums to 1): pass what the teacher computes before its softmax",
-            UserWarning,
-            stacklevel=2,
-        )
-    return np.concatenate([_checked_labels(labels, *logits.shape), logits], axis=1).astype(np.float32)
+    warn_if_probabilities(logits, "teacher_logits")
+    return np.concatenate([labels_as_rows(labels, *logits.shape), logits], axis=1).astype(np.float32)
 
 
-def _checked_labels(labels, examples: int, classes: int) -> np.ndarray:
-    """Return `labels` as rows of probabilities or zeros, shape ``(examples, classes)``."""
+def labels_as_rows(labels, examples: int, classes: int) -> np.ndarray:
+    """Return `labels` as rows of probabilities, or of zeros for "no label", float64, shape ``(examples, classes)``; see `pack`.
+
+    Raises:
+        ValueError: another shape, labels out of range or no distributions.
+    """
     array = np.asarray(labels)
     if array.shape not in ((examples,), (examples, classes)):
         raise ValueError(f"labels must have shape ({examples},) or ({examples}, {classes}) like teacher_logits, got shape {array.shape}")
     if array.ndim == 1:
-        if not np.issubdtype(array.dtype, np.integer):
-            raise ValueError(f"labels of shape ({examples},) must be integers, got type {array.dtype}")
-        outside = array[(array < -1) | (array >= classes)]
-        if outside.size:
-            raise ValueError(f"labels must be in 0..{classes - 1}, or -1 for no label, got {outside[0]}")
-        return one_hot(np.maximum(array, 0), classes) * (array >= 0)[:, None]
+        known = checks.labels("labels", array, classes, examples, unknown=True)
+        return one_hot(np.maximum(known, 0), classes) * (known >= 0)[:, None]
     rows = checked_logits(array, "labels")
     sums = rows.sum(-1)
     if (rows < 0).any() or not np.isclose(sums[sums != 0], 1, rtol=0, atol=1e-4).all():
-        raise ValueError(
-            f"labels must be >= 0 and each row must sum to 1, or to 0 for no label, got a smallest value of {rows.min():.4g} "
-            f"and sums from {sums.min():.4g} to {sums.max():.4g}"
-        )
+        got = f"a smallest value of {rows.min():.4g} and sums from {sums.min():.4g} to {sums.max():.4g}"
+        checks.refuse("labels", ">= 0 and each row must sum to 1, or to 0 for no label", got)
     return rows
 
 
@@ -99,7 +92,8 @@ def unpack(targets) -> tuple:
     Raises:
         ValueError: an odd number of columns, or fewer than 4 (2 classes).
     """
-    columns = targets.shape[-1]
+    targets = targets if hasattr(targets, "shape") else np.asarray(targets)
+    columns = targets.shape[-1] if targets.shape else 0
     if columns is None or columns < 4 or columns % 2:
         raise ValueError(f"targets must have 2 columns for each of at least 2 classes (see losses.pack), got {columns} columns")
     return targets[..., : columns // 2], targets[..., columns // 2 :]
@@ -112,9 +106,15 @@ def _float32(**arrays) -> list:
     """Return the arrays as float32 tensors.
 
     Raises:
-        ValueError: they do not have one shape (axes of unknown size fit any), or have no axis; the sentence names the first that differs.
+        ValueError: they are no numbers, do not have one shape (axes of unknown size fit any), or have no axis; the sentence names the
+            first that differs.
     """
-    tensors = {name: _ops().convert_to_tensor(array, dtype="float32") for name, array in arrays.items()}
+    tensors = {}
+    for name, array in arrays.items():
+        try:
+            tensors[name] = _ops().convert_to_tensor(array, dtype="float32")
+        except (TypeError, ValueError):
+            checks.refuse(name, "numbers in an array or a tensor", checks.shown(array))
     (first, *_), shapes = tensors, {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     for name, shape in shapes.items():
         if not shape or not _fits(shape, shapes[first]):
@@ -124,14 +124,6 @@ def _float32(**arrays) -> list:
 
 def _fits(shape: tuple, other: tuple) -> bool:
     return len(shape) == len(other) and all(a == b or None in (a, b) for a, b in zip(shape, other, strict=True))
-
-
-def _checked_weight(value, name: str, most: float = np.inf) -> float:
-    """Return `value` as a float in [0, most], finite."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value <= most or value == np.inf:
-        allowed = f"in [0, {most:g}]" if most < np.inf else ">= 0 and finite"
-        raise ValueError(f"{name} must be one number {allowed}, got {value!r}")
-    return float(value)
 
 
 def _mean_square(difference):
@@ -165,10 +157,6 @@ def cross_entropy(probabilities, logits):
 
     Args:
         probabilities: y, shape ``(batch, classes)``: rows that sum to 1. A row of zeros means "no label": its loss and its gradient are 0.
-        logits: z, shape ``(batch, classes)``.
-
-    Raises:
-        ValueError: different shapes.
     """
     logits, probabilities = _float32(logits=logits, probabilities=probabilities)
     ops = _ops()
@@ -187,13 +175,9 @@ def smoothed_cross_entropy(labels, logits, smoothing: float):
 
     Args:
         labels: y, shape ``(batch, classes)``; a row of zeros stays without a loss.
-        logits: z, shape ``(batch, classes)``.
         smoothing: in [0, 1]: the share of the target that is spread evenly; 0 is the plain cross-entropy.
-
-    Raises:
-        ValueError: different shapes, or `smoothing` out of range.
     """
-    smoothing = _checked_weight(smoothing, "smoothing", 1)
+    smoothing = checks.number("smoothing", smoothing, 0, 1)
     logits, labels = _float32(logits=logits, labels=labels)
     spread = _ops().mean(labels, axis=-1, keepdims=True)  # 1 / C, and 0 for a row of zeros
     return cross_entropy((1 - smoothing) * labels + smoothing * spread, logits)
@@ -209,13 +193,8 @@ def soft_cross_entropy(teacher_logits, student_logits, temperature: float):
     Source: Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network", section 2.
 
     Args:
-        teacher_logits: v, shape ``(batch, classes)``.
-        student_logits: z, shape ``(batch, classes)``.
         temperature: T > 0; a higher one shows more of the small probabilities. The factor T^2 holds the size of the gradient, so that
             alpha keeps its meaning when T changes.
-
-    Raises:
-        ValueError: different shapes, or `temperature` is not a finite number > 0.
     """
     log_p, log_q = _log_probabilities(teacher_logits, student_logits, temperature)
     return -(temperature**2) * _ops().sum(_ops().exp(log_p) * log_q, axis=-1)
@@ -227,14 +206,6 @@ def kl_divergence(teacher_logits, student_logits, temperature: float):
     At high T its gradient tends to ``(z - v) / C`` for logits of mean 0 (Hinton et al. 2015, equation 4): matching logits.
     It is a small difference of larger numbers in float32: read differences below about ``T^2 * 1e-7`` as 0.
     Source: Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network", section 2.
-
-    Args:
-        teacher_logits: v, shape ``(batch, classes)``.
-        student_logits: z, shape ``(batch, classes)``.
-        temperature: T > 0, as in `soft_cross_entropy`.
-
-    Raises:
-        ValueError: different shapes, or `temperature` is not a finite number > 0.
     """
     log_p, log_q = _log_probabilities(teacher_logits, student_logits, temperature)
     return temperature**2 * _kl(log_p, log_q)
@@ -252,13 +223,6 @@ def mse_logits(teacher_logits, student_logits):
 
     There is no temperature, and no softmax: a constant added to all logits of a row counts, although it changes no probability.
     Source: Ba, Caruana 2014, "Do Deep Nets Really Need to be Deep?"; before it Bucilua, Caruana, Niculescu-Mizil 2006, "Model Compression".
-
-    Args:
-        teacher_logits: v, shape ``(batch, classes)``.
-        student_logits: z, shape ``(batch, classes)``.
-
-    Raises:
-        ValueError: different shapes.
     """
     student, teacher = _float32(student_logits=student_logits, teacher_logits=teacher_logits)
     return _ops().mean(_ops().square(student - teacher), axis=-1)
@@ -273,12 +237,7 @@ def mse_probabilities(teacher_logits, student_logits, temperature: float = 1.0):
     divided by C.
 
     Args:
-        teacher_logits: v, shape ``(batch, classes)``.
-        student_logits: z, shape ``(batch, classes)``.
         temperature: T > 0; at the default of 1 the factor is 1.
-
-    Raises:
-        ValueError: different shapes, or `temperature` is not a finite number > 0.
     """
     log_p, log_q = _log_probabilities(teacher_logits, student_logits, temperature)
     return temperature**2 * _ops().mean(_ops().square(_ops().exp(log_q) - _ops().exp(log_p)), axis=-1)
@@ -291,14 +250,9 @@ def cross_entropy_with_mse(labels, teacher_logits, student_logits, weight: float
 
     Args:
         labels: y, shape ``(batch, classes)``; a row of zeros leaves the second term alone.
-        teacher_logits: v, shape ``(batch, classes)``.
-        student_logits: z, shape ``(batch, classes)``.
         weight: >= 0, of the teacher's term.
-
-    Raises:
-        ValueError: different shapes, or `weight` is negative or not finite.
     """
-    weight = _checked_weight(weight, "weight")
+    weight = checks.number("weight", weight, 0)
     return cross_entropy(labels, student_logits) + weight * mse_probabilities(teacher_logits, student_logits)
 
 
@@ -314,12 +268,6 @@ def target_kl(labels, teacher_logits, student_logits, temperature: float):
 
     Args:
         labels: shape ``(batch, classes)``; the target is the largest entry of the row. For a row of zeros it is the teacher's first choice.
-        teacher_logits: v, shape ``(batch, classes)``.
-        student_logits: z, shape ``(batch, classes)``.
-        temperature: T > 0.
-
-    Raises:
-        ValueError: different shapes, or `temperature` is not a finite number > 0.
     """
     return _decoupled(labels, teacher_logits, student_logits, temperature)[0]
 
@@ -332,12 +280,6 @@ def non_target_kl(labels, teacher_logits, student_logits, temperature: float):
 
     Args:
         labels: shape ``(batch, classes)``, as in `target_kl`.
-        teacher_logits: v, shape ``(batch, classes)``.
-        student_logits: z, shape ``(batch, classes)``.
-        temperature: T > 0.
-
-    Raises:
-        ValueError: different shapes, or `temperature` is not a finite number > 0.
     """
     return _decoupled(labels, teacher_logits, student_logits, temperature)[1]
 
@@ -351,17 +293,11 @@ def decoupled(labels, teacher_logits, student_logits, temperature: float, target
 
     Args:
         labels: shape ``(batch, classes)``; the target is the largest entry of the row. For a row of zeros it is the teacher's first choice.
-        teacher_logits: v, shape ``(batch, classes)``.
-        student_logits: z, shape ``(batch, classes)``.
-        temperature: T > 0.
         target_weight: >= 0; 1 in the paper.
         non_target_weight: >= 0; the paper chooses it for each pair of networks, 8 for its main example.
-
-    Raises:
-        ValueError: different shapes, `temperature` is not a finite number > 0, or a weight is negative or not finite.
     """
-    target_weight = _checked_weight(target_weight, "target_weight")
-    non_target_weight = _checked_weight(non_target_weight, "non_target_weight")
+    target_weight = checks.number("target_weight", target_weight, 0)
+    non_target_weight = checks.number("non_target_weight", non_target_weight, 0)
     target, others = _decoupled(labels, teacher_logits, student_logits, temperature)
     return temperature**2 * (target_weight * target + non_target_weight * others)
 
@@ -550,24 +486,24 @@ def distillation_loss(soft: Callable = kl_divergence, *, alpha: float, temperatu
 
     Raises:
         ValueError: `alpha` or a setting out of range, a temperature for a function that has none or none for one that needs it, a
-            setting that `soft` does not know. When the model is first called: targets that are not packed for its number of classes.
+            setting that `soft` does not know, a `soft` that is no function of both logits. When the model is first called: targets that
+            are not packed for its number of classes.
     """
-    alpha = _checked_weight(alpha, "alpha", 1)
-    parameters = inspect.signature(soft).parameters
-    name = getattr(soft, "__name__", repr(soft))
-    if not {"teacher_logits", "student_logits"} <= set(parameters):
-        raise ValueError(f"soft must have the parameters teacher_logits and student_logits, got {name}{inspect.signature(soft)}")
+    alpha = checks.number("alpha", alpha, 0, 1)
+    if not callable(soft):
+        raise ValueError(f"soft must be a function of teacher_logits and student_logits, got {soft!r}")
+    name, signature = getattr(soft, "__name__", repr(soft)), inspect.signature(soft)
+    if not {"teacher_logits", "student_logits"} <= set(signature.parameters):
+        raise ValueError(f"soft must have the parameters teacher_logits and student_logits, got {name}{signature}")
     if temperature is not None:
         settings["temperature"] = checked_temperature(temperature)
-    given = {"teacher_logits", "student_logits", "labels"}
-    for setting in settings:
-        if setting not in set(parameters) - given:
-            raise ValueError(f"{setting} must not be given with soft={name}, which has no such parameter; got {settings[setting]!r}")
-    for parameter in parameters.values():
-        optional = parameter.default is not parameter.empty or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        if not optional and parameter.name not in given | set(settings):
-            raise ValueError(f"{parameter.name} must be given with soft={name}, got none")
-    with_labels = "labels" in parameters
+    with_labels = "labels" in signature.parameters
+    try:
+        signature.bind(**dict.fromkeys(["teacher_logits", "student_logits", *["labels"] * with_labels]), **settings)
+    except TypeError as error:  # it names the argument in quotes
+        argument, missing = str(error).split("'")[1], "missing" in str(error)
+        wish = f"be given with soft={name}" if missing else f"not be given with soft={name}, which has no such parameter"
+        raise ValueError(f"{argument} must {wish}, got {settings.get(argument, 'none')}") from None
 
     def term(labels, teacher_logits, student_logits):
         extra = {"labels": labels} if with_labels else {}

@@ -3,7 +3,7 @@
 Answers: accuracy, recall, calibration. Logits have shape ``(examples, classes)``, labels ``(examples,)``.
 
 Costs of a Sequential or functional model: parameters, non-zero weights, sparsity, multiply-accumulates (MACs), bytes in each format of
-`encodings` and as .tflite. Costs of a .tflite file when it runs: memory and latency. Sizes are in bytes, times in seconds.
+`formats` and as .tflite. Costs of a .tflite file when it runs: memory and latency. Sizes are in bytes, times in seconds.
 """
 
 import gc
@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import encodings, litert
-from .keras_bridge import checked_graph, keras_of
-from .pruning.magnitude import prunable
+from . import anatomy, checks, litert
+from .formats import FORMATS, encoded_size
 from .soft_labels import checked_logits, checked_probabilities, cross_entropy, one_hot
 
 TFLITE = ".tflite"
@@ -32,15 +31,10 @@ class Reliability(NamedTuple):
 
 
 def _checked(scores, labels, name: str) -> tuple[np.ndarray, np.ndarray]:
-    scores, labels = checked_logits(scores, name), np.asarray(labels)
+    scores = checked_logits(scores, name)
     if scores.ndim != 2:
         raise ValueError(f"{name} must have shape (examples, classes), got shape {scores.shape}")
-    if labels.shape != (len(scores),):
-        raise ValueError(f"labels must have shape ({len(scores)},), one for each row of {name}, got shape {labels.shape}")
-    if not len(labels):
-        raise ValueError("labels must hold at least one label, got none")
-    one_hot(labels, scores.shape[1])  # refuses labels out of range
-    return scores, labels
+    return scores, checks.labels("labels", labels, scores.shape[1], len(scores))
 
 
 def accuracy(scores, labels) -> float:
@@ -64,8 +58,7 @@ def reliability(probabilities, labels, bins: int = 10) -> Reliability:
     """
     probabilities, labels = _checked(probabilities, labels, "probabilities")
     checked_probabilities(probabilities, "probabilities")
-    if not isinstance(bins, int) or bins < 1:
-        raise ValueError(f"bins must be an integer >= 1, got {bins!r}")
+    bins = checks.whole("bins", bins)
     confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
     edges = np.linspace(0, 1, bins + 1)
     place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
@@ -85,10 +78,15 @@ def fit_temperature(logits, labels) -> float:
     """Return the temperature in 0.05..20 with the lowest cross-entropy of `labels`: temperature scaling (Guo et al. 2017, section 4.2).
 
     Fit it on a validation split: on the training split a good network is right and sure, and the fit would only make it surer.
+
+    Raises:
+        ValueError: logits and labels that do not fit, or no mistake among the answers: the colder the better, then, without an end.
     """
     from scipy.optimize import minimize_scalar
 
     logits, labels = _checked(logits, labels, "logits")
+    if (logits.argmax(1) == labels).all():
+        raise ValueError("labels must differ from at least one answer, else the coldest temperature is the best, got no mistake")
     hard = one_hot(labels, logits.shape[1])
     cost = lambda log_t: cross_entropy(hard, logits, float(np.exp(log_t))).mean()  # noqa: E731
     return float(np.exp(minimize_scalar(cost, bounds=(np.log(0.05), np.log(20)), method="bounded").x))
@@ -100,7 +98,7 @@ def parameters(model) -> int:
     Raises:
         ValueError: no such model.
     """
-    keras_of(model)
+    anatomy.keras_of(model)
     return int(model.count_params())
 
 
@@ -110,24 +108,27 @@ def nonzeros(model) -> int:
     Raises:
         ValueError: as `parameters`.
     """
-    keras_of(model)
+    anatomy.keras_of(model)
     return sum(int(np.count_nonzero(weights)) for weights in model.get_weights())
 
 
 def sparsity(model) -> float:
-    """Return the share of exact zeros among the kernels of the Dense and Conv layers (those that `pruning.prunable` lists), in [0, 1].
+    """Return the share of exact zeros among the kernels of the Dense and Conv layers (`anatomy.kernels`), in [0, 1].
 
     Biases, depthwise kernels and batch normalization are left out: pruning leaves them alone, and they would blur the number.
 
     Raises:
         ValueError: a subclassed model, or one with nothing to prune.
     """
-    kernels = prunable(model).values()
+    kernels = anatomy.kernels(model).values()
     return 1 - sum(int(np.count_nonzero(kernel)) for kernel in kernels) / sum(kernel.size for kernel in kernels)
 
 
 # Operations that multiply without weights of their own, or hide what they do: a zero would be a wrong number.
-_UNCOUNTED = set("Attention AdditiveAttention GroupedQueryAttention Dot Matmul Einsum Tensordot Inner Outer Lambda TFOpLambda".split())
+_UNCOUNTED = set(
+    "Attention AdditiveAttention GroupedQueryAttention Dot Matmul Einsum Tensordot Inner Outer Vdot Lambda TFOpLambda"
+    " Conv ConvTranspose DepthwiseConv SeparableConv".split()  # keras.ops, with weights that are no layer's
+)
 # Layers with weights that are applied number by number. By convention these are not counted as MACs, nor are biases and pooling.
 _ELEMENTWISE = "BatchNormalization LayerNormalization GroupNormalization RMSNormalization Normalization PReLU Embedding".split()
 
@@ -150,25 +151,22 @@ def macs_by_layer(model) -> dict[str, int]:
 
     Raises:
         ValueError: a subclassed model or one that is not built; a shape that is open beyond the first axis; a layer whose MACs are not
-            known here (recurrent, attention, a class of one's own that has weights).
+            known here (recurrent, attention, a product of ``keras.ops``, a class of one's own).
     """
-    library, found = checked_graph(model), {}
+    library, found = anatomy.checked_graph(model), {}
     for name, count in _graph_macs(model, library.layers, library.Model):
         found[name] = found.get(name, 0) + count
     return found
 
 
 def _graph_macs(model, layers, model_class, prefix=""):
-    graph = getattr(model, "_functional", None) or model  # a Sequential of Keras 3 keeps its graph inside
-    for depth in sorted(graph._nodes_by_depth, reverse=True):  # from the input on
-        for node in graph._nodes_by_depth[depth]:
-            layer = node.operation if hasattr(node, "operation") else node.layer
-            if isinstance(layer, model_class):
-                yield from _graph_macs(layer, layers, model_class, f"{prefix}{layer.name}/")
-            elif not node.is_input:
-                given, answer = (_first_shape(tensors) for tensors in (node.input_tensors, node.outputs))
-                if (count := _layer_macs(layer, given, answer, layers)) is not None:
-                    yield prefix + layer.name, count
+    for layer, node in anatomy.calls(model):
+        if isinstance(layer, model_class):
+            yield from _graph_macs(layer, layers, model_class, f"{prefix}{layer.name}/")
+        else:
+            given, answer = (_first_shape(tensors) for tensors in (node.input_tensors, node.outputs))
+            if (count := _layer_macs(layer, given, answer, layers)) is not None:
+                yield prefix + layer.name, count
 
 
 def _first_shape(tensors) -> tuple:
@@ -193,7 +191,8 @@ def _layer_macs(layer, given, answer, layers) -> int | None:
         return positions(answer) * math.prod(kernel.shape)
     if isinstance(layer, layers.Dense | layers.Conv1D | layers.Conv2D | layers.Conv3D):
         return positions(answer) * math.prod(layer.kernel.shape)
-    if type(layer).__name__ in _UNCOUNTED or (getattr(layer, "weights", ()) and type(layer).__name__ not in _ELEMENTWISE):
+    kind, own = type(layer).__name__, type(layer).__module__.partition(".")[0] not in ("keras", "tf_keras")
+    if own or kind in _UNCOUNTED or (getattr(layer, "weights", ()) and kind not in _ELEMENTWISE):
         raise ValueError(f"model must have layers whose MACs are known (Dense, Conv), got {layer.name!r}, a {type(layer).__name__}")
     return None
 
@@ -202,29 +201,24 @@ def sizes(model_or_arrays, formats=None) -> dict[str, int]:
     """Return {format: bytes} of all weights together, each array encoded on its own.
 
     Args:
-        model_or_arrays: a keras or tf_keras model, or its float32 arrays as a dict or list.
-        formats: names of `encodings.FORMATS`, and ".tflite" for a model: the whole file, with the graph. The default is all of them.
+        model_or_arrays: a keras or tf_keras model, or its arrays as a dict or list.
+        formats: names of `formats.FORMATS`, and ".tflite" for a model: the whole file, with the graph. The default is all of them.
 
     Raises:
-        ValueError: an unknown format; ".tflite" for arrays; an array that is not of float32; as `litert.to_tflite`.
+        ValueError: an unknown format; ".tflite" for arrays; an array of no numbers; as `litert.to_tflite`.
         RuntimeError: as `litert.to_tflite`.
     """
     is_model = not isinstance(model_or_arrays, Mapping | list | tuple)
     if is_model:
-        keras_of(model_or_arrays, "model_or_arrays")
+        anatomy.keras_of(model_or_arrays, "model_or_arrays")
         arrays = model_or_arrays.get_weights()
     else:
         arrays = list(model_or_arrays.values()) if isinstance(model_or_arrays, Mapping) else model_or_arrays
-    known = (*encodings.FORMATS, *([TFLITE] if is_model else []))
-    formats = known if formats is None else (formats,) if isinstance(formats, str) else tuple(formats)
-    for format in formats:
-        if format not in known:
-            raise ValueError(f"formats must be among {list(known)}, got {format!r}")
+    known = (*FORMATS, *([TFLITE] if is_model else []))
+    wanted = known if formats is None else checks.names("formats", [formats] if isinstance(formats, str) else formats, known)
     return {
-        format: len(litert.to_tflite(model_or_arrays))
-        if format == TFLITE
-        else sum(encodings.encoded_size(array, format) for array in arrays)
-        for format in formats
+        format: len(litert.to_tflite(model_or_arrays)) if format == TFLITE else sum(encoded_size(array, format) for array in arrays)
+        for format in wanted
     }
 
 
@@ -283,9 +277,7 @@ def latency(tflite_or_callable: bytes | Callable, threads: int = 1, warmup: int 
     Raises:
         ValueError: neither bytes of a .tflite file nor a function; a number out of range.
     """
-    for name, value, least in (("threads", threads, 1), ("warmup", warmup, 0), ("runs", runs, 1)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
+    threads, warmup, runs = checks.whole("threads", threads), checks.whole("warmup", warmup, 0), checks.whole("runs", runs)
     if callable(tflite_or_callable):
         run, threads = tflite_or_callable, None
     else:

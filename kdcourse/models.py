@@ -2,7 +2,7 @@
 
 Every model returns logits (no softmax at the end): a temperature divides logits, and a softmax that is already there cannot be
 undone safely. Inputs are float32 images in [0, 1], shape ``(28, 28, 1)``, or the numbers of a text's words, int32, as Keras's
-TextVectorization gives them: 0 fills up, 1 is any word outside the vocabulary.
+TextVectorization gives them: 0 fills up, 1 is any word outside the vocabulary. A size that is not a positive integer is a ValueError.
 """
 
 import json
@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import checks
 from .files import data_path
 from .runtime import quiet_start
 
@@ -22,6 +23,13 @@ class Logits(NamedTuple):
     test: np.ndarray
 
 
+def _start(**sizes) -> None:
+    """Refuse sizes that are no positive integers, then load Keras."""
+    for name, value in sizes.items():
+        checks.whole(name, value)
+    quiet_start()
+
+
 def teacher_cnn(classes: int = 10, name: str = "teacher"):
     """Return the teacher: three blocks of convolutions with batch normalization, 73,114 parameters.
 
@@ -30,7 +38,7 @@ def teacher_cnn(classes: int = 10, name: str = "teacher"):
 
     Named layers, for losses on features: ``block1`` (28, 28, 16), ``block2`` (14, 14, 32), ``block3`` (7, 7, 64), ``embedding`` (64,).
     """
-    quiet_start()
+    _start(classes=classes)
     import keras
     from keras import layers
 
@@ -47,13 +55,8 @@ def student_mlp(hidden: int = 32, classes: int = 10, name: str = "student"):
     """Return the smallest student that the course uses: one hidden layer, 25,450 parameters with 32 units.
 
     Parameters: ``785 * hidden + (hidden + 1) * classes``.
-
-    Raises:
-        ValueError: `hidden` is not a positive integer.
     """
-    if not isinstance(hidden, int) or hidden < 1:
-        raise ValueError(f"hidden must be an integer >= 1, got {hidden!r}")
-    quiet_start()
+    _start(hidden=hidden, classes=classes)
     import keras
     from keras import layers
 
@@ -65,13 +68,8 @@ def student_cnn(filters: int = 4, classes: int = 10, name: str = "student"):
     """Return a small convolutional student: two strided 3x3 convolutions and one dense layer, 4,266 parameters with 4 filters.
 
     Named layers, for losses on features: ``conv1`` (14, 14, filters), ``conv2`` (7, 7, 2 * filters), ``embedding`` (98 * filters,).
-
-    Raises:
-        ValueError: `filters` is not a positive integer.
     """
-    if not isinstance(filters, int) or filters < 1:
-        raise ValueError(f"filters must be an integer >= 1, got {filters!r}")
-    quiet_start()
+    _start(filters=filters, classes=classes)
     import keras
     from keras import layers
 
@@ -96,14 +94,8 @@ def lenet_300_100(first: int = 300, second: int = 100, classes: int = 10, name: 
         first, second: units of the hidden layers; fewer give a small dense rival of the pruned network.
         classes: outputs.
         name: of the model.
-
-    Raises:
-        ValueError: `first` or `second` is not a positive integer.
     """
-    for argument, value in (("first", first), ("second", second)):
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{argument} must be an integer >= 1, got {value!r}")
-    quiet_start()
+    _start(first=first, second=second, classes=classes)
     import keras
     from keras import layers
 
@@ -122,14 +114,8 @@ def lenet5(conv1: int = 20, conv2: int = 50, dense1: int = 500, classes: int = 1
         conv1, conv2, dense1: filters and units of the hidden layers; fewer give the dense network that structured pruning ends with.
         classes: outputs.
         name: of the model.
-
-    Raises:
-        ValueError: `conv1`, `conv2` or `dense1` is not a positive integer.
     """
-    for argument, value in (("conv1", conv1), ("conv2", conv2), ("dense1", dense1)):
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{argument} must be an integer >= 1, got {value!r}")
-    quiet_start()
+    _start(conv1=conv1, conv2=conv2, dense1=dense1, classes=classes)
     import keras
     from keras import layers
 
@@ -157,13 +143,8 @@ def hinton_teacher(units: int = 1200, classes: int = 10, dtype: str = "float32",
     Args:
         units: in each of the two layers.
         dtype: "mixed_bfloat16" computes in 16 bits and keeps weights and logits in 32: faster on processors that have it.
-
-    Raises:
-        ValueError: `units` is not a positive integer.
     """
-    if not isinstance(units, int) or units < 1:
-        raise ValueError(f"units must be an integer >= 1, got {units!r}")
-    quiet_start()
+    _start(units=units, classes=classes)
     import keras
     from keras import layers
 
@@ -179,7 +160,7 @@ def hinton_student(classes: int = 10, dtype: str = "float32", name: str = "stude
 
     `dtype` as in `hinton_teacher`.
     """
-    quiet_start()
+    _start(classes=classes)
     import keras
     from keras import layers
 
@@ -269,12 +250,8 @@ def text_gru(
 def _text_input(classes, vocabulary, words, width, dropout, **sizes):
     """Return the input, the embeddings with zeros where there is no word, and a mask of words, shape ``(texts, words, 1)``."""
     sizes = {"classes": classes, "vocabulary": vocabulary, "words": words, "width": width} | sizes
-    for argument, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{argument} must be an integer >= 1, got {value!r}")
-    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-        raise ValueError(f"dropout must be in [0, 1), got {dropout!r}")
-    quiet_start()
+    dropout = checks.number("dropout", dropout, 0, 1, open_high=True)
+    _start(**sizes)
     import keras
     from keras import layers, ops
 
@@ -290,10 +267,8 @@ TRAINED = {"mnist-5k-teacher": teacher_cnn, "mnist-5k-student": student_mlp, "mn
 WITH_LOGITS = (*TRAINED, "mnist-teacher")  # their logits ship; the weights of the last are too large
 
 
-def _checked_name(name: str, known) -> str:
-    if name not in known:
-        raise ValueError(f"name must be one of {sorted(known)}, got {name!r}")
-    return name
+def _shipped(name: str, ending: str):
+    return data_path("teachers", f"{checks.choice('name', name, WITH_LOGITS)}{ending}")
 
 
 def load_trained(name: str):
@@ -305,7 +280,7 @@ def load_trained(name: str):
     Raises:
         ValueError: an unknown name.
     """
-    model = TRAINED[_checked_name(name, TRAINED)](name=name)
+    model = TRAINED[checks.choice("name", name, TRAINED)](name=name)
     model.load_weights(data_path("teachers", f"{name}.weights.h5"))
     return model
 
@@ -316,7 +291,7 @@ def provenance(name: str) -> dict:
     Raises:
         ValueError: an unknown name.
     """
-    return json.loads(data_path("teachers", f"{_checked_name(name, WITH_LOGITS)}.json").read_text(encoding="utf-8"))
+    return json.loads(_shipped(name, ".json").read_text(encoding="utf-8"))
 
 
 def load_logits(name: str) -> Logits:
@@ -327,5 +302,5 @@ def load_logits(name: str) -> Logits:
     Raises:
         ValueError: an unknown name.
     """
-    with np.load(data_path("teachers", f"{_checked_name(name, WITH_LOGITS)}.npz"), allow_pickle=False) as file:
+    with np.load(_shipped(name, ".npz"), allow_pickle=False) as file:
         return Logits(*(file[split].astype(np.float32) for split in Logits._fields))

@@ -4,10 +4,11 @@ Shapes: `logits` are ``(classes,)`` for one example or ``(examples, classes)``; 
 Information is in nats (natural logarithm) unless a function says otherwise.
 """
 
-import math
-import numbers
+import warnings
 
 import numpy as np
+
+from . import checks
 
 
 def checked_logits(logits, name: str = "logits") -> np.ndarray:
@@ -16,16 +17,9 @@ def checked_logits(logits, name: str = "logits") -> np.ndarray:
     Raises:
         ValueError: not numbers, another rank than 1 or 2, fewer than 2 classes, or not finite.
     """
-    try:
-        array = np.asarray(logits, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be numbers in an array, got {logits!r:.60}") from None
-    if array.ndim not in (1, 2):
-        raise ValueError(f"{name} must have shape (classes,) or (examples, classes), got shape {array.shape}")
-    if array.shape[-1] < 2:
-        raise ValueError(f"{name} must have at least 2 classes on the last axis, got shape {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, got {int((~np.isfinite(array)).sum())} values that are NaN or infinite")
+    array = checks.array(name, logits, (...,), dtype=np.float64)
+    if array.ndim not in (1, 2) or not array.size or array.shape[-1] < 2:
+        raise ValueError(f"{name} must have shape (classes,) or (examples, classes) with at least 2 classes, got shape {array.shape}")
     return array
 
 
@@ -35,11 +29,7 @@ def checked_temperature(temperature) -> float:
     Raises:
         ValueError: not one finite number > 0.
     """
-    if isinstance(temperature, bool) or not isinstance(temperature, numbers.Real):
-        raise ValueError(f"temperature must be one number > 0, got {temperature!r}")
-    if not math.isfinite(temperature) or temperature <= 0:
-        raise ValueError(f"temperature must be > 0 and finite, got {temperature}")
-    return float(temperature)
+    return checks.number("temperature", temperature, 0, open_low=True)
 
 
 def checked_probabilities(probabilities, name: str) -> np.ndarray:
@@ -51,11 +41,23 @@ def checked_probabilities(probabilities, name: str) -> np.ndarray:
     array = checked_logits(probabilities, name)
     if (array < 0).any() or not np.allclose(array.sum(-1), 1, atol=1e-4):
         sums = array.sum(-1)
-        raise ValueError(
-            f"{name} must be >= 0 and sum to 1 over the last axis, got a smallest value of {array.min():.4g} "
-            f"and sums from {sums.min():.4g} to {sums.max():.4g}"
-        )
+        got = f"a smallest value of {array.min():.4g} and sums from {sums.min():.4g} to {sums.max():.4g}"
+        checks.refuse(name, ">= 0 and sum to 1 over the last axis", got)
     return array
+
+
+def warn_if_probabilities(logits: np.ndarray, name: str, stacklevel: int = 3) -> None:
+    """Warn where a teacher's logits look like probabilities: a softmax of a softmax is the classic mistake of distillation.
+
+    Warns:
+        UserWarning: `logits`, shape ``(examples, classes)``, are nowhere negative and every row sums to 1 (within 0.001).
+    """
+    if (logits >= 0).all() and np.allclose(logits.sum(-1), 1, rtol=0, atol=1e-3):
+        warnings.warn(
+            f"{name} look like probabilities (>= 0, every row sums to 1): pass what the teacher computes before its softmax",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
 
 
 def softmax(logits, temperature: float = 1.0) -> np.ndarray:
@@ -112,15 +114,8 @@ def one_hot(labels, classes: int) -> np.ndarray:
     Raises:
         ValueError: `labels` are not a vector of integers in 0..classes-1.
     """
-    if not isinstance(classes, int | np.integer) or classes < 2:
-        raise ValueError(f"classes must be an integer >= 2, got {classes!r}")
-    array = np.asarray(labels)
-    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"labels must be a vector of integers, got shape {array.shape} and type {array.dtype}")
-    outside = array[(array < 0) | (array >= classes)]
-    if outside.size:
-        raise ValueError(f"labels must be in 0..{classes - 1}, got {outside[0]}")
-    return np.eye(classes)[array]
+    classes = checks.whole("classes", classes, 2)
+    return np.eye(classes)[checks.labels("labels", labels, classes)]
 
 
 def smooth(labels, classes: int, epsilon: float = 0.1) -> np.ndarray:
@@ -131,8 +126,7 @@ def smooth(labels, classes: int, epsilon: float = 0.1) -> np.ndarray:
     Raises:
         ValueError: `epsilon` outside [0, 1), or labels out of range.
     """
-    if not isinstance(epsilon, numbers.Real) or not 0 <= epsilon < 1:
-        raise ValueError(f"epsilon must be in [0, 1), got {epsilon!r}")
+    epsilon = checks.number("epsilon", epsilon, 0, 1, open_high=True)
     return (1 - epsilon) * one_hot(labels, classes) + epsilon / classes
 
 
@@ -144,6 +138,9 @@ def soft_targets(teacher_logits, temperature: float, *, examples: int | None = N
         temperature: the T that the loss divides the student's logits by as well.
         examples: how many images there are; a teacher with another number of rows is refused before training starts.
 
+    Warns:
+        UserWarning: `teacher_logits` look like probabilities.
+
     Raises:
         ValueError: wrong rank, wrong length, not finite, or a temperature that is not > 0.
     """
@@ -152,6 +149,7 @@ def soft_targets(teacher_logits, temperature: float, *, examples: int | None = N
         raise ValueError(f"teacher_logits must have shape (examples, classes), got shape {logits.shape}")
     if examples is not None and len(logits) != examples:
         raise ValueError(f"teacher_logits must have one row for each of the {examples} examples, got {len(logits)} rows")
+    warn_if_probabilities(logits, "teacher_logits")
     return softmax(logits, temperature).astype(np.float32)
 
 

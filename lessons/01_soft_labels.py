@@ -37,7 +37,7 @@
 # %% tags=["experiment-setup"]
 import numpy as np
 
-from kdcourse import datasets, distillation, evidence, measure, models, plots, quiz, records
+from kdcourse import datasets, evidence, measure, models, plots, quiz, records, training
 from kdcourse.soft_labels import entropy, kl_divergence, one_hot, smooth, soft_targets, softmax
 
 data = datasets.load("mnist-5k")  # real digits: 3,000 for training, 1,000 for validation, 1,000 for testing
@@ -227,8 +227,8 @@ for i in nines[:2]:
 # start. Where will their average be softer than its members: everywhere, or on some images only?
 
 # %%
-members = [distillation.train(models.student_mlp, data.x_train, one_hot(data.y_train, 10), seed=s, updates=1000) for s in range(5)]
-member_p = np.stack([softmax(distillation.logits(m, data.x_test)) for m in members])
+members = [training.train(models.student_mlp, data.x_train, one_hot(data.y_train, 10), seed=s, updates=1000) for s in range(5)]
+member_p = np.stack([softmax(training.logits(m, data.x_test)) for m in members])
 added = entropy(member_p.mean(0)) - np.mean([entropy(p) for p in member_p], axis=0)
 agree = (member_p.argmax(2) == member_p.argmax(2)[0]).all(0)
 print(f"entropy added by averaging: {added[agree].mean():.3f} nats on the {agree.sum()} images where all five agree,")
@@ -279,9 +279,9 @@ assert np.allclose(sure, hard, atol=1e-3), "a teacher that is 100% sure: its sof
 
 # %%
 hundred = np.concatenate([np.flatnonzero(data.y_train == c)[:10] for c in range(10)])
-sure_student = distillation.train(
+sure_student = training.train(
     models.student_mlp, data.x_train[hundred], one_hot(data.y_train[hundred], 10), seed=0, updates=1500, learning_rate=0.01)  # fmt: skip
-by_heart = models.Logits(*(distillation.logits(sure_student, x) for x in (data.x_train, data.x_validation, data.x_test)))
+by_heart = models.Logits(*(training.logits(sure_student, x) for x in (data.x_train, data.x_validation, data.x_test)))
 panels = {}
 for name, z in (("teacher", teacher_logits), ("student, 100 digits", by_heart)):
     t = measure.fit_temperature(z.validation, data.y_validation)
@@ -349,7 +349,7 @@ assert np.allclose(t**2 * gradient, t**2 * limit, atol=0.05), "the limit (z - v)
 # %% tags=["experiment-setup"]
 def student_trained_on(images, targets, seed, learning_rate, **settings):
     """The same student and the same 1,500 updates, whatever the labels and however many the images."""
-    return distillation.train(models.student_mlp, images, targets, seed=seed, updates=1500, learning_rate=learning_rate, **settings)
+    return training.train(models.student_mlp, images, targets, seed=seed, updates=1500, learning_rate=learning_rate, **settings)
 
 
 def draw_few(seed):
@@ -360,8 +360,8 @@ def draw_few(seed):
 
 def taught_by_few(few, seed):
     """A teacher that learned from the few labels only: its logits for the 3,000 training images and for the test images."""
-    teacher = distillation.train(models.teacher_cnn, data.x_train[few], one_hot(data.y_train[few], 10), seed=seed, updates=300, jitter=2)
-    return distillation.logits(teacher, data.x_train), distillation.logits(teacher, data.x_test)
+    teacher = training.train(models.teacher_cnn, data.x_train[few], one_hot(data.y_train[few], 10), seed=seed, updates=300, jitter=2)
+    return training.logits(teacher, data.x_train), training.logits(teacher, data.x_test)
 
 
 def best_bias(digit, logits, labels):
@@ -400,7 +400,7 @@ def few_labels(seed):
     results = {"the few-label teacher itself": measure.accuracy(its_test_logits, data.y_test)}
     for arm, (rows, targets, rate, settings) in arms.items():
         student = student_trained_on(data.x_train[rows], targets[rows], seed, rate, **settings)
-        results[arm] = measure.accuracy(distillation.logits(student, data.x_test), data.y_test)
+        results[arm] = measure.accuracy(training.logits(student, data.x_test), data.y_test)
     return results
 
 
@@ -448,7 +448,7 @@ def all_labels(seed):
     results = {}
     for arm, (targets, rate, settings) in arms.items():
         student = student_trained_on(data.x_train, targets, seed, rate, **settings)
-        results[arm] = measure.accuracy(distillation.logits(student, data.x_test), data.y_test)
+        results[arm] = measure.accuracy(training.logits(student, data.x_test), data.y_test)
     return results
 
 
@@ -489,8 +489,8 @@ def omitted_digit(seed):
     arms = {}
     for name, (labels, t) in targets.items():
         student = student_trained_on(data.x_train[keep], labels[keep], seed, 0.01, temperature=t)
-        bias = best_bias(3, distillation.logits(student, data.x_validation), data.y_validation)  # never on the test split
-        z = distillation.logits(student, data.x_test)
+        bias = best_bias(3, training.logits(student, data.x_validation), data.y_validation)  # never on the test split
+        z = training.logits(student, data.x_test)
         for then, moved in (("", z), (", bias", z + bias * one_hot([3], 10))):
             arms[f"3s: {name}{then}"] = measure.recall(moved, data.y_test, 3)
             arms[f"others: {name}{then}"] = measure.accuracy(moved[data.y_test != 3], data.y_test[data.y_test != 3])
@@ -542,7 +542,7 @@ def choices(seed):
     for arm, (rows, targets, settings) in arms.items():
         for rate in (0.002, 0.005, 0.01, 0.02):
             student = student_trained_on(data.x_train[rows], targets[rows], seed, rate, **settings)
-            z = distillation.logits(student, data.x_validation)
+            z = training.logits(student, data.x_validation)
             results[f"{arm}, rate {rate}"] = measure.accuracy(z, data.y_validation)
     return results
 
@@ -568,7 +568,7 @@ def choice_for_the_omitted_digit(seed):
     for kind, (targets, t) in kinds.items():
         for rate in (0.005, 0.01, 0.02):
             student = student_trained_on(data.x_train[keep], targets[keep], seed, rate, temperature=t)
-            z = distillation.logits(student, data.x_validation)
+            z = training.logits(student, data.x_validation)
             z = z + best_bias(3, z, data.y_validation) * one_hot([3], 10)
             results[f"{kind}, rate {rate}"] = measure.accuracy(z, data.y_validation)
     return results
@@ -602,11 +602,11 @@ def student_with_softmax():
 
 
 targets = soft_targets(teacher_logits.train, 1.0)
-pair = [distillation.train(b, data.x_train, targets, seed=0, updates=600) for b in (models.student_mlp, student_with_softmax)]
+pair = [training.train(b, data.x_train, targets, seed=0, updates=600) for b in (models.student_mlp, student_with_softmax)]
 loss = losses.tempered_cross_entropy(1.0)
-costs = [float(np.mean(loss(targets, distillation.logits(m, data.x_train)))) for m in pair]
+costs = [float(np.mean(loss(targets, training.logits(m, data.x_train)))) for m in pair]
 for name, model, cost in zip(("logits", "softmax twice"), pair, costs, strict=True):
-    print(f"{name:14} test accuracy {measure.accuracy(distillation.logits(model, data.x_test), data.y_test):.1%}  training loss {cost:.2f}")
+    print(f"{name:14} test accuracy {measure.accuracy(training.logits(model, data.x_test), data.y_test):.1%}  training loss {cost:.2f}")
 assert twice.max() <= np.e / (np.e + 9) + 1e-9 and costs[1] > 2 * costs[0], "the second softmax cannot reach the targets"
 
 # %% [markdown]
@@ -616,11 +616,11 @@ assert twice.max() <= np.e / (np.e + 9) + 1e-9 and costs[1] > 2 * costs[0], "the
 # **2. Temperature on one side only.** The targets are softened with $T = 4$, the student's logits are not divided.
 
 # %%
-one_sided = distillation.train(models.student_mlp, data.x_train, soft_targets(teacher_logits.train, 4.0), seed=0, updates=600)
-both = distillation.train(models.student_mlp, data.x_train, soft_targets(teacher_logits.train, 4.0), seed=0, updates=600, temperature=4.0)
+one_sided = training.train(models.student_mlp, data.x_train, soft_targets(teacher_logits.train, 4.0), seed=0, updates=600)
+both = training.train(models.student_mlp, data.x_train, soft_targets(teacher_logits.train, 4.0), seed=0, updates=600, temperature=4.0)
 gaps = []
 for name, model in (("both sides", both), ("one side", one_sided)):
-    z = distillation.logits(model, data.x_test)
+    z = training.logits(model, data.x_test)
     gaps.append(measure.accuracy(z, data.y_test) - softmax(z).max(1).mean())
     print(f"{name:10}  accuracy {measure.accuracy(z, data.y_test):.1%}  mean confidence {softmax(z).max(1).mean():.1%}")
 assert gaps[1] > 0.15 > abs(gaps[0]), "a student with the temperature on one side is far too modest"
@@ -633,8 +633,8 @@ assert gaps[1] > 0.15 > abs(gaps[0]), "a student with the temperature on one sid
 
 # %%
 shuffled = np.random.default_rng(0).permutation(len(data.x_train))
-lost = distillation.train(models.student_mlp, data.x_train[shuffled], soft_targets(teacher_logits.train, 1.0), seed=0, updates=600)
-print(f"accuracy of the student: {measure.accuracy(distillation.logits(lost, data.x_test), data.y_test):.1%}")
+lost = training.train(models.student_mlp, data.x_train[shuffled], soft_targets(teacher_logits.train, 1.0), seed=0, updates=600)
+print(f"accuracy of the student: {measure.accuracy(training.logits(lost, data.x_test), data.y_test):.1%}")
 print(f"the check, before training: teacher on these labels {measure.accuracy(teacher_logits.train, data.y_train[shuffled]):.1%}")
 assert measure.accuracy(teacher_logits.train, data.y_train[shuffled]) < 0.2, "the one-line check catches it without any training"
 

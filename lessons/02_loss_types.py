@@ -36,7 +36,8 @@ from functools import partial
 
 import numpy as np
 
-from kdcourse import datasets, distillation, evidence, losses, measure, models, plots, quiz, records
+from kdcourse import datasets, distillation, evidence, losses, measure, models, plots, quiz, records, training
+from kdcourse.answers import outputs
 from kdcourse.soft_labels import one_hot, soft_targets, softmax
 
 data = datasets.load("mnist-5k")  # 3,000 real digits for training, 1,000 for validation, 1,000 for testing
@@ -82,7 +83,7 @@ assert "soft_labels" in told, "Keras passes two arguments, this loss wants three
 # teacher's term: half of it, a tenth, a hundredth?
 
 # %%
-z = tf.constant(distillation.logits(models.student_cnn(), data.x_train))
+z = tf.constant(training.logits(models.student_cnn(), data.x_train))
 labels, v = one_hot(data.y_train, 10).astype("float32"), teacher_logits.train
 terms = {
     "labels": lambda z: keras.losses.categorical_crossentropy(labels, z, from_logits=True),
@@ -124,7 +125,7 @@ checked = (data.x_validation, losses.pack(data.y_validation, teacher_logits.vali
 history = student.fit(data.x_train, targets, validation_data=checked, epochs=3, batch_size=64, verbose=0)
 print("accuracy on the validation split:", ", ".join(f"{a:.1%}" for a in history.history["val_label_accuracy"]))
 theirs = losses.distillation_loss(losses.soft_cross_entropy, alpha=alpha, temperature=T)
-z = distillation.logits(student, data.x_train)
+z = training.logits(student, data.x_train)
 assert np.allclose(my_loss(tf.constant(targets), z), theirs(losses.pack(data.y_train, v), z), rtol=1e-4), "the package computes the same"
 
 # %% [markdown]
@@ -147,7 +148,7 @@ assert np.allclose(my_loss(tf.constant(targets), z), theirs(losses.pack(data.y_t
 def wide_student(images, targets, seed, rate, updates, **settings):
     """Hinton's student, 2 x 800 units without regularization; 16-bit arithmetic inside halves the time."""
     build, how = partial(models.hinton_student, dtype="mixed_bfloat16"), {"learning_rate": rate, "batch_size": 256}
-    return distillation.train(build, images, targets, seed=seed, updates=updates, **how, **settings)
+    return training.train(build, images, targets, seed=seed, updates=updates, **how, **settings)
 
 
 def errors(logits, labels):
@@ -165,7 +166,7 @@ def hinton(seed):
     results = {"the teacher": errors(v.test, mnist.y_test)}
     for arm, targets, t in (("plain", hard, 1.0), ("distilled", soft, 20.0)):
         student = wide_student(x, targets, seed, 0.002, 20_000, temperature=t)
-        results[arm] = errors(distillation.logits(student, mnist.x_test), mnist.y_test)
+        results[arm] = errors(training.logits(student, mnist.x_test), mnist.y_test)
     return results
 
 
@@ -188,8 +189,8 @@ assert evidence.verdict_of(record, "distilled", "plain") == "WINS", "soft labels
 
 # %% tags=["live"]
 for arm, targets, t in (("plain", one_hot(data.y_train, 10), 1.0), ("distilled", soft_targets(teacher_logits.train, 20.0), 20.0)):
-    wide = distillation.train(models.hinton_student, data.x_train, targets, seed=20, updates=500, temperature=t, learning_rate=0.001)
-    print(f"{arm:10} {errors(distillation.logits(wide, data.x_test), data.y_test)} errors on 1,000 test digits")
+    wide = training.train(models.hinton_student, data.x_train, targets, seed=20, updates=500, temperature=t, learning_rate=0.001)
+    print(f"{arm:10} {errors(training.logits(wide, data.x_test), data.y_test)} errors on 1,000 test digits")
 
 # %% [markdown]
 # One limit: the teacher saw *moving* images, the plain student did not. The simple rival, plain training on moving images, is not in
@@ -210,7 +211,7 @@ def choice_for_hinton(seed):
     results = {}
     for arm, (targets, t) in arms.items():
         for rate in (0.0005, 0.001, 0.002):
-            z = distillation.logits(wide_student(mnist.x_train, targets, seed, rate, 6000, temperature=t), mnist.x_validation)
+            z = training.logits(wide_student(mnist.x_train, targets, seed, rate, 6000, temperature=t), mnist.x_validation)
             results[f"{arm}, rate {rate}"] = errors(z, mnist.y_validation)
     return results
 
@@ -248,8 +249,8 @@ def hinton_omitted_3(seed):
     results = {}
     for arm, (targets, t) in arms.items():
         student = wide_student(mnist.x_train[seen], targets[seen], seed, 0.002, 6000, temperature=t)
-        shift = best_shift([3], distillation.logits(student, mnist.x_validation), mnist.y_validation)  # never on the test split
-        z = distillation.logits(student, mnist.x_test)
+        shift = best_shift([3], training.logits(student, mnist.x_validation), mnist.y_validation)  # never on the test split
+        z = training.logits(student, mnist.x_test)
         for then, moved in (("", z), (", bias", z + shift)):
             results[arm + then] = errors(moved, mnist.y_test)
             results[f"threes: {arm}{then}"] = errors(moved[threes], mnist.y_test[threes])
@@ -266,8 +267,8 @@ def hinton_sevens_and_eights(seed):
     results = {}
     for arm, (targets, t) in arms.items():
         student = wide_student(mnist.x_train[seen], targets[seen], seed, 0.002, 2000, temperature=t)
-        shift = best_shift([7, 8], distillation.logits(student, mnist.x_validation), mnist.y_validation)
-        z = distillation.logits(student, mnist.x_test)
+        shift = best_shift([7, 8], training.logits(student, mnist.x_validation), mnist.y_validation)
+        z = training.logits(student, mnist.x_test)
         results |= {arm: errors(z, mnist.y_test), f"{arm}, bias": errors(z + shift, mnist.y_test)}
     return results
 
@@ -400,8 +401,8 @@ def my_distances(embedding):
 
 
 teacher = models.load_trained("mnist-5k-teacher")
-some = distillation.outputs(teacher, data.x_test[:64], features=("block2", "embedding"), verbose=0)
-other = distillation.outputs(student, data.x_test[:64], features=("conv1", "embedding"), verbose=0)
+some = outputs(teacher, data.x_test[:64], features=("block2", "embedding"), verbose=0)
+other = outputs(student, data.x_test[:64], features=("conv1", "embedding"), verbose=0)
 print("maps:", some["block2"].shape, other["conv1"].shape, "  embeddings:", some["embedding"].shape, other["embedding"].shape)
 apart = np.mean((my_attention(some["block2"]) - my_attention(other["conv1"])) ** 2, axis=1)
 assert np.allclose(apart, losses.attention_transfer(some["block2"], other["conv1"]), rtol=1e-3)
@@ -428,16 +429,16 @@ from pathlib import Path
 
 with tempfile.TemporaryDirectory() as folder:
     kept = Path(folder) / "teacher.npz"
-    first = distillation.outputs(teacher, data.x_validation, cache=kept, verbose=0)
-    again = distillation.outputs(teacher, data.x_validation, cache=kept, verbose=0)
+    first = outputs(teacher, data.x_validation, cache=kept, verbose=0)
+    again = outputs(teacher, data.x_validation, cache=kept, verbose=0)
     print(f"{kept.stat().st_size / 1000:.0f} kB for {len(first['logits'])} images")
     assert (first["logits"] == again["logits"]).all()
     try:
-        distillation.outputs(teacher, data.x_test, cache=kept, verbose=0)
+        outputs(teacher, data.x_test, cache=kept, verbose=0)
     except ValueError as error:
         refusal = str(error).replace(str(folder), "...")
 print("ValueError:", refusal)
-assert "images" in refusal, "a cache of other images is refused"
+assert "inputs" in refusal, "a cache of other images is refused"
 
 # %% [markdown]
 # (An interrupted run goes on where it stopped. What all this saves: `make benchmarks`.)
@@ -488,8 +489,8 @@ if has_module:
     count = keras.layers.Lambda(lambda images: (seen.append(images.shape[0]), images)[1])
     counted = keras.Sequential([keras.Input((28, 28, 1)), count, *models.teacher_cnn().layers])
     model = distiller(counted, pupil, LogitsDistillation(4.0, in_words["object"]))
-    packed = losses.pack(y, distillation.logits(counted, x))
-    ours = np.mean(losses.distillation_loss(alpha=0.9, temperature=4.0)(packed, distillation.logits(pupil, x)))
+    packed = losses.pack(y, training.logits(counted, x))
+    ours = np.mean(losses.distillation_loss(alpha=0.9, temperature=4.0)(packed, training.logits(pupil, x)))
     seen.clear()
     its = model.evaluate(x, y, verbose=0, return_dict=True)["loss"]
     in_evaluate = sum(seen)
@@ -553,14 +554,14 @@ def draw_few(seed):
 
 def ask(teacher):
     """What a teacher says of the training images: its logits and the features of three layers."""
-    return distillation.outputs(teacher, data.x_train, features=("block2", "block3", "embedding"), verbose=0)
+    return outputs(teacher, data.x_train, features=("block2", "block3", "embedding"), verbose=0)
 
 
 def ask_one_taught_by(labels, seed):
     """The same for a teacher that learned from the few labels only, on images that move."""
     known = labels >= 0
     targets = one_hot(labels[known], 10)
-    return ask(distillation.train(models.teacher_cnn, data.x_train[known], targets, seed=seed, updates=300, jitter=2))
+    return ask(training.train(models.teacher_cnn, data.x_train[known], targets, seed=seed, updates=300, jitter=2))
 
 
 # %% tags=["experiment-setup"]
@@ -573,18 +574,18 @@ def taught(labels, answers, seed, rate, loss, feature=None):
         build = lambda: distillation.with_features(models.student_cnn(), {layer: shape})
         targets = {"logits": targets, layer: answers[of_teacher]}
         loss = {"logits": loss, layer: lambda theirs, ours: weight * on_features(theirs, ours)}
-    return distillation.train(build, data.x_train, targets, seed=seed, updates=1000, learning_rate=rate, loss=loss)
+    return training.train(build, data.x_train, targets, seed=seed, updates=1000, learning_rate=rate, loss=loss)
 
 
 def untaught(labels, seed, rate, smoothing=0.0):
     """The same student and number of updates, on the labelled images alone."""
     known = labels >= 0
     targets = (1 - smoothing) * one_hot(labels[known], 10) + smoothing / 10
-    return distillation.train(models.student_cnn, data.x_train[known], targets, seed=seed, updates=1000, learning_rate=rate)
+    return training.train(models.student_cnn, data.x_train[known], targets, seed=seed, updates=1000, learning_rate=rate)
 
 
 def read_right(student, split):
-    return measure.accuracy(distillation.logits(student, getattr(data, f"x_{split}")), getattr(data, f"y_{split}"))
+    return measure.accuracy(training.logits(student, getattr(data, f"x_{split}")), getattr(data, f"y_{split}"))
 
 
 # %% [markdown]
@@ -778,15 +779,15 @@ def which_teacher(seed):
     smoothed = 0.9 * hard + 0.01
     for name, units, targets in (("50", 50, hard), ("200", 200, hard), ("800", 800, hard), ("800 smoothed", 800, smoothed)):
         build = partial(models.hinton_teacher, units)
-        teacher = distillation.train(build, data.x_train, targets, seed=seed, updates=1500, learning_rate=0.001, jitter=2)
-        answers, z_test = {"logits": distillation.logits(teacher, data.x_train)}, distillation.logits(teacher, data.x_test)
+        teacher = training.train(build, data.x_train, targets, seed=seed, updates=1500, learning_rate=0.001, jitter=2)
+        answers, z_test = {"logits": training.logits(teacher, data.x_train)}, training.logits(teacher, data.x_test)
         results[f"teacher of {name}"] = measure.accuracy(z_test, data.y_test)
         for t, then in ((4.0, ""), (1.0, ", T=1")):
             if units == 800 or t == 4.0:
                 loss = losses.distillation_loss(losses.kl_divergence, alpha=1.0, temperature=t)
                 student = taught(data.y_train, answers, seed, 0.02, loss)
                 results[f"student of {name}{then}"] = read_right(student, "test")
-                agreed = measure.accuracy(distillation.logits(student, data.x_test), z_test.argmax(1))
+                agreed = measure.accuracy(training.logits(student, data.x_test), z_test.argmax(1))
                 results[f"agreement with {name}{then}"] = agreed
     return results | {"hard labels": read_right(untaught(data.y_train, seed, 0.02), "test")}
 
@@ -840,7 +841,7 @@ def consistent(seed):
     }
     results = {}
     for arm, (targets, rate, how) in arms.items():
-        student = distillation.train(models.student_cnn, data.x_train, targets, seed=seed, updates=2000, learning_rate=rate, **how)
+        student = training.train(models.student_cnn, data.x_train, targets, seed=seed, updates=2000, learning_rate=rate, **how)
         results[arm] = read_right(student, "test")
     return results
 
@@ -878,8 +879,8 @@ arms = {"ReLU, labels": (relu_at_the_end, on_labels), "ReLU, distilled": (relu_a
 arms["the check: no ReLU, labels"] = (partial(models.student_mlp, 128), on_labels)
 accuracy = {}
 for arm, (build, loss) in arms.items():
-    pupil = distillation.train(build, data.x_train, targets, seed=0, updates=200, learning_rate=0.02, loss=loss)
-    answers = distillation.logits(pupil, data.x_test)
+    pupil = training.train(build, data.x_train, targets, seed=0, updates=200, learning_rate=0.02, loss=loss)
+    answers = training.logits(pupil, data.x_test)
     accuracy[arm] = measure.accuracy(answers, data.y_test)
     print(f"{arm:26} {accuracy[arm]:.1%}   dead logits: {np.sum(answers.max(0) <= 0)} of 10")
 assert accuracy["the check: no ReLU, labels"] > accuracy["ReLU, labels"] + 0.15, "the baseline was broken"
@@ -901,7 +902,7 @@ def scores(seed, epochs=8):
     pupil, seen = models.student_mlp(), []
     pupil.compile(keras.optimizers.Adam(0.02), loss=losses.distillation_loss(alpha=0.0, temperature=4.0), steps_per_execution=8)
     look = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: seen.append(measure.accuracy(distillation.logits(pupil, data.x_test), data.y_test))
+        on_epoch_end=lambda epoch, logs: seen.append(measure.accuracy(training.logits(pupil, data.x_test), data.y_test))
     )
     pupil.fit(data.x_train, losses.pack(data.y_train, teacher_logits.train), batch_size=64, epochs=epochs, verbose=0, callbacks=[look])
     return np.array(seen)
@@ -927,8 +928,8 @@ arms["labels, rate 0.005"] = (right, 0.0, 0.005)
 accuracy = {}
 for arm, (targets, weight, rate) in arms.items():
     loss = losses.distillation_loss(alpha=weight, temperature=1.0)
-    pupil = distillation.train(models.student_mlp, data.x_train, targets, seed=0, updates=150, learning_rate=rate, loss=loss)
-    accuracy[arm] = measure.accuracy(distillation.logits(pupil, data.x_test), data.y_test)
+    pupil = training.train(models.student_mlp, data.x_train, targets, seed=0, updates=150, learning_rate=rate, loss=loss)
+    accuracy[arm] = measure.accuracy(training.logits(pupil, data.x_test), data.y_test)
     print(f"{arm:24} {accuracy[arm]:.1%}")
 agree = [measure.accuracy(targets[:, 10:], data.y_train) for targets in (right, wrongly)]
 print(f"the check, before training: cached logits and labels agree on {agree[1]:.1%}; in the right order on {agree[0]:.1%}")

@@ -34,7 +34,7 @@
 # %% tags=["experiment-setup"]
 import numpy as np
 
-from kdcourse import datasets, distillation, evidence, losses, measure, models, plots, pruning, quiz, records, runtime
+from kdcourse import datasets, evidence, losses, measure, models, plots, pruning, quiz, records, runtime, training
 from kdcourse.soft_labels import one_hot, soft_targets
 
 data = datasets.load("mnist-5k")  # 3,000 real digits for training, 1,000 for validation, 1,000 for testing
@@ -43,11 +43,11 @@ hard = one_hot(data.y_train, 10)
 
 def start(seed):
     """The network that is pruned: LeNet-300-100, two hidden layers, 266,610 parameters, trained on hard labels."""
-    return distillation.train(models.lenet_300_100, data.x_train, hard, seed=seed, updates=800, learning_rate=0.002)
+    return training.train(models.lenet_300_100, data.x_train, hard, seed=seed, updates=800, learning_rate=0.002)
 
 
 def accuracy(model, split="test"):
-    return measure.accuracy(distillation.logits(model, getattr(data, f"x_{split}")), getattr(data, f"y_{split}"))
+    return measure.accuracy(training.logits(model, getattr(data, f"x_{split}")), getattr(data, f"y_{split}"))
 
 
 # %% [markdown]
@@ -157,7 +157,7 @@ def pruned(net, how, sparsity, seed, rate, scope="global", targets=hard, **signa
     ("global, 95%", "by layer, 95%"), ("global, 98%", "by layer, 98%")])  # fmt: skip
 def curve(seed):
     net = start(seed)
-    tuned = distillation.train(lambda: pruning.with_masks(net, {}), data.x_train, hard, seed=seed, updates=600, learning_rate=0.016)
+    tuned = training.train(lambda: pruning.with_masks(net, {}), data.x_train, hard, seed=seed, updates=600, learning_rate=0.016)
     results = {"dense": accuracy(net), "dense, trained on": accuracy(tuned)}
     for name, scope in (("by layer", "layer"), ("global", "global")):
         for sparsity in (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99):
@@ -289,7 +289,7 @@ def schedules(seed):
     (f"{guide}, {level}", f"labels, {level}") for level in ("80%", "95%", "98%") for guide in ("teacher", "itself")])  # fmt: skip
 def guides(seed):
     net, v, t, results = start(seed), models.load_logits("mnist-5k-teacher").train, 4.0, {}
-    own = distillation.logits(net, data.x_train)
+    own = training.logits(net, data.x_train)
     arms = {"labels": (hard, 1.0), "teacher": (soft_targets(v, t), t), "itself": (soft_targets(own, t), t)}
     for guide, (targets, t) in arms.items():
         for sparsity in (0.8, 0.95, 0.98):
@@ -477,7 +477,7 @@ def tutorial(seed):
     """Four epochs of 32 images, then two epochs of 128 while TFMOT prunes from 50% to 80%; return both networks and the data."""
     mnist = datasets.load("mnist", validation=6000)
     targets = one_hot(mnist.y_train, 10)
-    net = distillation.train(tutorial_net, mnist.x_train, targets, seed=seed, updates=4 * 54_000 // 32, learning_rate=0.001, batch_size=32)
+    net = training.train(tutorial_net, mnist.x_train, targets, seed=seed, updates=4 * 54_000 // 32, learning_rate=0.001, batch_size=32)
     updates = 2 * 54_000 // 128
     schedule = pruning.PolynomialDecay(0.8, begin=0, end=updates, initial=0.5)
     settings = {"seed": seed, "updates": updates, "learning_rate": 0.001, "batch_size": 128}
@@ -496,7 +496,7 @@ def tutorial_sizes(seed):
 @evidence.experiment(metric="accuracy on the 10,000 test images", compare=[("pruned to 80%", "unpruned")])
 def tutorial_accuracy(seed):
     *nets, mnist = tutorial(seed)
-    read = lambda model: measure.accuracy(distillation.logits(model, mnist.x_test), mnist.y_test)
+    read = lambda model: measure.accuracy(training.logits(model, mnist.x_test), mnist.y_test)
     return dict(zip(("unpruned", "pruned to 80%"), map(read, nets), strict=True))
 
 
@@ -533,7 +533,7 @@ def large_sparse_small_dense(seed):
         # the narrowest net that takes at least as many bytes in the same format; it gets the updates of both phases
         first, second = next((a, b) for a, b in widths if per_weight * (785 * a + (a + 1) * b + (b + 1) * 10) >= size(sparse))
         small = lambda first=first, second=second: models.lenet_300_100(first, second)
-        dense = distillation.train(small, data.x_train, hard, seed=seed, updates=1400, learning_rate=0.016)
+        dense = training.train(small, data.x_train, hard, seed=seed, updates=1400, learning_rate=0.016)
         results |= {f"large, {sparsity:.0%} sparse": accuracy(sparse), f"small dense, bytes of {sparsity:.0%}": accuracy(dense)}
     return results
 
@@ -605,10 +605,10 @@ weights |= {"conv2": [kernel[..., stay], bias[stay]], "dense1": [dense_kernel[in
 for name, arrays in weights.items():
     smaller.get_layer(name).set_weights(arrays)
 theirs = pruning.without_filters(lenet5, pruning.choose_filters(lenet5, {"conv2": 0.5}))
-z = distillation.logits(smaller, data.x_validation)
-assert np.allclose(z, distillation.logits(theirs, data.x_validation), atol=1e-4), "the package removes the same filters"
+z = training.logits(smaller, data.x_validation)
+assert np.allclose(z, training.logits(theirs, data.x_validation), atol=1e-4), "the package removes the same filters"
 masked = pruning.with_filters_masked(lenet5, {"conv2": stay})
-assert np.allclose(z, distillation.logits(masked, data.x_validation), atol=1e-4), "as if they were zero"
+assert np.allclose(z, training.logits(masked, data.x_validation), atol=1e-4), "as if they were zero"
 print(f"{len(dense_kernel)} rows of dense1 became {len(inputs)}; {measure.macs(lenet5):,} multiplications became {measure.macs(smaller):,}")
 
 # %%
@@ -616,7 +616,7 @@ print(f"{len(dense_kernel)} rows of dense1 became {len(inputs)}; {measure.macs(l
 teacher = models.load_trained("mnist-5k-teacher")
 kept = pruning.choose_filters(teacher, 0.5, by="batch_norm")
 smaller, masked = pruning.without_filters(teacher, kept), pruning.with_filters_masked(teacher, kept)
-answers = [distillation.logits(model, data.x_validation) for model in (smaller, masked)]
+answers = [training.logits(model, data.x_validation) for model in (smaller, masked)]
 assert np.allclose(*answers, atol=1e-4), "removed, or zero: the same answers"
 print(f"{teacher.count_params():,} parameters became {smaller.count_params():,}; accuracy before fine-tuning:", end=" ")
 print(f"{accuracy(smaller, 'validation'):.1%}")
@@ -641,14 +641,14 @@ print(f"{accuracy(smaller, 'validation'):.1%}")
     ("L1, 50%", "whole"), ("L1, 50%", "whole, trained on"), ("L1, 50%", "random, 50%"), ("L1, 75%", "random, 75%"),
     ("activation, 75%", "random, 75%"), ("L1, 50%", "from scratch, 50%"), ("L1, 75%", "from scratch, 75%")])  # fmt: skip
 def filters(seed):
-    settings = {"images": data.x_train, "targets": hard, "seed": seed}
-    fit = lambda build, updates, rate: distillation.train(build, updates=updates, learning_rate=rate, **settings)
+    settings = {"inputs": data.x_train, "targets": hard, "seed": seed}
+    fit = lambda build, updates, rate: training.train(build, updates=updates, learning_rate=rate, **settings)
     whole, random = fit(models.lenet5, 600, 0.002), np.random.default_rng(seed)
     tuned = fit(lambda: pruning.with_masks(whole, {}), 400, 0.002)
     results = {"whole": accuracy(whole), "whole, trained on": accuracy(tuned)}
     for share in (0.5, 0.75):
         kept = {"L1": pruning.choose_filters(whole, share)}
-        kept["activation"] = pruning.choose_filters(whole, share, by="activation", images=data.x_train[:500])
+        kept["activation"] = pruning.choose_filters(whole, share, by="activation", inputs=data.x_train[:500])
         kept["random"] = {name: random.choice({"conv1": 20, "conv2": 50, "dense1": 500}[name], len(rows), replace=False)
                           for name, rows in kept["L1"].items()}  # fmt: skip
         for by, rows in kept.items():
@@ -669,7 +669,7 @@ plots.verdicts(record)
 # %% tags=["live"]
 # the LeNet-5 that ships learned from digits moved by up to 2 pixels: it is better than the record's, and tuned in the same way
 build_half = lambda: pruning.without_filters(lenet5, pruning.choose_filters(lenet5, 0.5))
-half = distillation.train(build_half, data.x_train, hard, seed=20, updates=400, learning_rate=0.002, jitter=2)
+half = training.train(build_half, data.x_train, hard, seed=20, updates=400, learning_rate=0.002, jitter=2)
 ratio = measure.macs(lenet5) / measure.macs(half)
 before, after = (accuracy(model, "validation") for model in (lenet5, half))
 print(f"{ratio:.1f} times fewer multiplications; validation accuracy {before:.1%} before, {after:.1%} after (one seed)")
@@ -703,7 +703,7 @@ def choice_for_pruning(seed):
             nets = [pruned(net, how, sparsity, seed, rate, targets=targets, temperature=t) for sparsity in (0.9, 0.98)]
             results[f"{arm}, rate {rate}"] = np.mean([accuracy(n, "validation") for n in nets])
         small = lambda: models.lenet_300_100(24, 8)
-        small = distillation.train(small, data.x_train, hard, seed=seed, updates=1400, learning_rate=rate)
+        small = training.train(small, data.x_train, hard, seed=seed, updates=1400, learning_rate=rate)
         results[f"small dense, rate {rate}"] = accuracy(small, "validation")
     return results
 
@@ -712,8 +712,8 @@ def choice_for_pruning(seed):
 @evidence.experiment(metric="accuracy on the validation split", compare=[
     (f"{arm}, rate 0.004", f"{arm}, rate 0.002") for arm in ("whole, trained on", "L1, 50%", "half width, from scratch")])  # fmt: skip
 def choice_for_filters(seed):
-    settings, results = {"images": data.x_train, "targets": hard, "seed": seed}, {}
-    fit = lambda build, updates, rate: distillation.train(build, updates=updates, learning_rate=rate, **settings)
+    settings, results = {"inputs": data.x_train, "targets": hard, "seed": seed}, {}
+    fit = lambda build, updates, rate: training.train(build, updates=updates, learning_rate=rate, **settings)
     whole = fit(models.lenet5, 600, 0.002)
     kept = pruning.choose_filters(whole, 0.5)
     arms = {"whole, trained on": (lambda: pruning.with_masks(whole, {}), 400)}
@@ -754,7 +754,7 @@ def winning_tickets(seed):
     mnist = datasets.load("mnist", validation=5000)
     targets = one_hot(mnist.y_train, 10)
     train = lambda model: pruning.train(model, mnist.x_train, targets, seed=seed, updates=2000, learning_rate=0.0012)
-    read = lambda model: measure.accuracy(distillation.logits(model, mnist.x_test), mnist.y_test)
+    read = lambda model: measure.accuracy(training.logits(model, mnist.x_test), mnist.y_test)
     first, other = untrained(seed), untrained(seed + 1000)
     net = train(first)
     results = {"dense": read(net)}

@@ -57,7 +57,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
-from kdcourse import datasets, distillation, evidence, losses, measure, models, plots, quiz, records, runtime, text_encoder
+from kdcourse import datasets, evidence, losses, measure, minilm, models, plots, quiz, records, runtime, training
 from kdcourse.soft_labels import one_hot, soft_targets
 
 
@@ -126,19 +126,19 @@ def corpus(name):
     vectorizer.adapt(d.x_train.tolist())
     texts = (d.x_train, d.x_validation, d.x_test)
     words = Split(*(np.asarray(vectorizer(part.tolist()), np.int32) for part in texts))
-    return d, words, text_encoder.embeddings(d), vectorizer
+    return d, words, minilm.embeddings(d), vectorizer
 
 
 # %% tags=["experiment-setup"]
 def trained(name, words, targets, seed, *, build=models.text_average, temperature=1.0, rate, dropout=0.0):
     """A student after 1,280 updates, whatever it learns from: each arm has the same budget."""
     build = partial(build, len(datasets.load(name).class_names), words=words.shape[1], dropout=dropout)
-    return distillation.train(
+    return training.train(
         build, words, targets, seed=seed, updates=1280, batch_size=64, temperature=temperature, learning_rate=rate)  # fmt: skip
 
 
 def accuracy(model, words, labels):
-    return measure.accuracy(distillation.logits(model, words), labels)
+    return measure.accuracy(training.logits(model, words), labels)
 
 
 def head(vectors, labels):
@@ -158,14 +158,14 @@ def head(vectors, labels):
 # **Predict first.** 22 million parameters, six blocks. Where are most of the parameters?
 
 # %%
-w = text_encoder.weights()  # from model.safetensors: name -> array
+w = minilm.weights()  # from model.safetensors: name -> array
 w = {name: array for name, array in w.items() if "pooler" not in name and "position_ids" not in name}  # two parts are not used
 embeddings = sum(array.size for name, array in w.items() if name.startswith("embeddings"))
 teacher_parameters = sum(array.size for array in w.values())
 print(f"{len(w)} arrays, {teacher_parameters:,} parameters, {embeddings:,} of them in embeddings")
 for name in ("embeddings.word_embeddings.weight", "encoder.layer.0.attention.self.query.weight"):
     print(name, w[name].shape)
-print(text_encoder.wordpieces(["a phone with a telescope"])[0, :10], "...: wordpieces, 0 where the text is over")
+print(minilm.wordpieces(["a phone with a telescope"])[0, :10], "...: wordpieces, 0 where the text is over")
 
 # %% [markdown]
 # More than half is a table with a row for each **wordpiece**, a word or a part of one. The rest is made of three kinds of layers. Each
@@ -233,7 +233,7 @@ w.clear()  # 90 MB that the layers hold now; to run this cell again, start at `w
 
 # %%
 sentences = ["The shuttle will fly again in spring.", "A rocket starts in April.", "My graphics card needs a new driver."]
-pieces = text_encoder.wordpieces(sentences)
+pieces = minilm.wordpieces(sentences)
 vectors = np.asarray(encoder(pieces))
 print("cosine of each pair of sentences\n", np.round(vectors @ vectors.T, 2))
 assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2, "space is closer to space than to computers"
@@ -244,10 +244,10 @@ assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2, "space is closer
 # cell computes them again. On them sits the teacher's **head**, a linear classifier.
 
 # %%
-vectors = text_encoder.embeddings(data)
-made = text_encoder.provenance("20newsgroups")
+vectors = minilm.embeddings(data)
+made = minilm.provenance("20newsgroups")
 print("made by:", made["command"], "| licence:", made["licence"])
-some = np.concatenate([np.asarray(encoder(text_encoder.wordpieces([text]))) for text in data.x_test[:8]])
+some = np.concatenate([np.asarray(encoder(minilm.wordpieces([text]))) for text in data.x_test[:8]])
 gap = np.abs(some - vectors.test[:8]).max()
 print(f"the encoder above against the kept vectors: largest difference {gap:.4f}, numbers up to {np.abs(some).max():.2f}")
 assert gap < 1.1 * made["rounding"]["largest_error"], "the page's encoder is the package's, but for the rounding"
@@ -478,7 +478,7 @@ def causes(seed):
     fit = lambda arm, given, targets: trained("20newsgroups", given, targets, seed, **SETTINGS[arm, "20newsgroups", 0.05])
     alone = fit("scratch", words.train[rows], truth[rows])
     counted = tfidf("20newsgroups")[0]
-    own = distillation.logits(alone, words.train)
+    own = training.logits(alone, words.train)
     counts = head(counted[rows], y).decision_function(counted)
     meaning = head(vectors.train[rows], y).decision_function(vectors.train)
     students = {"from scratch": alone, "MiniLM, labelled texts": fit("scratch", words.train[rows], soft_targets(meaning[rows], 1.0))}
@@ -571,7 +571,7 @@ for record in (records.load("r8_5"), records.load("r52_5"), records.load("r8_100
 
 # %%
 answers = {"teacher": teacher.predict(vectors.test)}
-answers |= {name: distillation.logits(model, words.test).argmax(1) for name, model in (("from scratch", alone), ("distilled", student))}
+answers |= {name: training.logits(model, words.test).argmax(1) for name, model in (("from scratch", alone), ("distilled", student))}
 wrong = {name: answer != data.y_test for name, answer in answers.items()}
 both = wrong["from scratch"] & wrong["distilled"]
 for name in ("from scratch", "distilled"):
@@ -597,8 +597,7 @@ plots.scatter(
 
 
 # %% tags=["experiment-setup"]
-from kdcourse import downloads
-from kdcourse.files import written_whole
+from kdcourse.files import cache_folder, written_whole
 
 READERS = {"CNN": (models.text_cnn, 200), "GRU": (models.text_gru, 100)}  # and how many words each reads
 
@@ -607,10 +606,10 @@ READERS = {"CNN": (models.text_cnn, 200), "GRU": (models.text_gru, 100)}  # and 
 def lower_half(name):
     """What the frozen lower half of the encoder says about each text, and its wordpieces; kept on disk, 0.7 GB."""
     d = datasets.load(name)
-    pieces = [text_encoder.wordpieces(texts) for texts in (d.x_train, d.x_validation, d.x_test)]
-    path = downloads.folder() / "embeddings" / name / "lower_half.npy"
+    pieces = [minilm.wordpieces(texts) for texts in (d.x_train, d.x_validation, d.x_test)]
+    path = cache_folder() / "embeddings" / name / "lower_half.npy"
     if not path.is_file():
-        lower, _ = text_encoder.halves(3)
+        lower, _ = minilm.halves(3)
         every = np.concatenate(pieces)
         with written_whole(path) as temporary:
             kept = np.lib.format.open_memmap(temporary, "w+", np.float16, (*every.shape, 384))
@@ -626,7 +625,7 @@ def fine_tuned(hidden, pieces, labels, start, seed, rate, rounds=8):
     import keras
 
     runtime.set_seed(seed)
-    _, upper = text_encoder.halves(3)
+    _, upper = minilm.halves(3)
     last = keras.layers.Dense(len(start.classes_))
     model = keras.Model(upper.inputs, last(upper.output))
     last.set_weights([start.coef_.T, start.intercept_])
@@ -742,7 +741,7 @@ Sorts an English post into one of 20 newsgroups of the 1990s. Not for other lang
 import tempfile
 from pathlib import Path
 
-from kdcourse import text_bundle
+from kdcourse.bundles import text as text_bundle
 
 folder = text_bundle.write(Path(tempfile.mkdtemp()) / "newsgroups", student, vectorizer, data.class_names, card=card)
 print({path.name: f"{path.stat().st_size:,} bytes" for path in sorted(folder.iterdir()) if path.is_file()})
@@ -753,18 +752,18 @@ for text in ("The shuttle reached its orbit.", "", "\N{ROCKET} Ракета", "g
     print(f"{text[:30]!r:35} {classifier.known(text):3} known words: {classifier.class_names[best]}")
 int8 = np.array([classifier.logits(text) for text in data.x_test])
 print(f"int8 {measure.accuracy(int8, data.y_test):.1%}, float32 {accuracy(student, words.test, data.y_test):.1%}")
-assert np.mean(int8.argmax(1) == distillation.logits(student, words.test).argmax(1)) > 0.99, "8 bits change less than 1% of the answers"
+assert np.mean(int8.argmax(1) == training.logits(student, words.test).argmax(1)) > 0.99, "8 bits change less than 1% of the answers"
 
 # %% [markdown]
 # Size, memory and time, from a typed text to its logits, words counted in, one thread. The teacher's time is the Keras call that you
 # built above, on all cores; `make benchmarks` runs both in LiteRT on one thread, in one table.
 
 # %%
-from kdcourse.text_bundle.classify import latency
+from kdcourse.bundles.classify_text import latency
 
 a_text = max(data.x_test[:200], key=len)  # longer than both models read
 teacher_bytes = 4 * teacher_parameters
-teacher_ms = 1000 * measure.latency(lambda: encoder(text_encoder.wordpieces([a_text])), runs=20).median
+teacher_ms = 1000 * measure.latency(lambda: encoder(minilm.wordpieces([a_text])), runs=20).median
 print(f"{'':16}{'bytes':>12} {'memory':>12} {'median ms':>10} {'p95 ms':>8}")
 print(f"{'teacher, float32':16}{teacher_bytes:12,} {'':12} {teacher_ms:10.3f}")
 for weights in ("float32", "int8"):
@@ -784,7 +783,7 @@ from kdcourse.widgets import TextExplorer
 
 
 def teacher_logits(text):
-    return teacher.decision_function(np.asarray(encoder(text_encoder.wordpieces([text]))))[0]
+    return teacher.decision_function(np.asarray(encoder(minilm.wordpieces([text]))))[0]
 
 
 TextExplorer(
@@ -818,7 +817,7 @@ def listing(targets, logits):
 known = np.zeros_like(truth)
 known[labelled] = truth[labelled]
 for what, rows in (("labelled texts", labelled), ("all texts", np.arange(len(known)))):
-    model = distillation.train(
+    model = training.train(
         lambda: models.text_average(20, dropout=0.5), words.train[rows], losses.pack(known[rows], z[rows]),
         seed=20, updates=1280, learning_rate=0.01, loss=listing)  # fmt: skip
     print(f"the listing on {what:14}: {accuracy(model, words.test, data.y_test):.1%}")

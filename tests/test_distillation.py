@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from kdcourse import datasets, distillation, keras_bridge, losses, measure, models
+from kdcourse import anatomy, answers, datasets, distillation, losses, measure, models, training
 from kdcourse.soft_labels import one_hot
 
 BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
@@ -47,7 +47,7 @@ def linear(library=keras):
 
 
 def quiet(model, x, **settings):
-    return distillation.outputs(model, x, verbose=0, **settings)
+    return answers.outputs(model, x, verbose=0, **settings)
 
 
 # keras_of
@@ -55,21 +55,21 @@ def quiet(model, x, **settings):
 
 @BOTH
 def test_a_model_knows_its_keras(library):
-    assert keras_bridge.keras_of(network(library)) is library
+    assert anatomy.keras_of(network(library)) is library
     inputs = library.Input((2,))
-    assert keras_bridge.keras_of(library.Model(inputs, library.layers.Dense(2)(inputs))) is library
+    assert anatomy.keras_of(library.Model(inputs, library.layers.Dense(2)(inputs))) is library
 
 
 def test_what_is_no_model_is_named():
     with pytest.raises(ValueError, match=r"model must be a keras or tf_keras model, got builtins\.str"):
-        keras_bridge.keras_of("teacher")
+        anatomy.keras_of("teacher")
     with pytest.raises(ValueError, match=r"got .*Dense"):
-        keras_bridge.keras_of(keras.layers.Dense(2))
+        anatomy.keras_of(keras.layers.Dense(2))
 
 
 def test_keras_of_loads_no_library():
     code = """import sys; from kdcourse import models, keras_bridge
-keras_bridge.keras_of(models.student_mlp(2)); print("tf_keras" in sys.modules)"""
+anatomy.keras_of(models.student_mlp(2)); print("tf_keras" in sys.modules)"""
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
 
 
@@ -91,7 +91,7 @@ def test_outputs_are_what_the_layers_give(library):
         by_hand[layer.name] = np.asarray(value)
     for ours, theirs in (("logits", "out"), ("maps", "maps"), ("pool", "pool")):
         np.testing.assert_allclose(found[ours], by_hand[theirs], atol=1e-5)
-    np.testing.assert_allclose(quiet(model, x)["logits"], distillation.logits(model, x), atol=1e-6)
+    np.testing.assert_allclose(quiet(model, x)["logits"], training.logits(model, x), atol=1e-6)
 
 
 @BOTH
@@ -280,7 +280,7 @@ def test_the_progress_bar(capsys):
     x, model = images(), network()
     quiet(model, x)
     assert capsys.readouterr().out == ""
-    distillation.outputs(model, x, batch_size=5)
+    answers.outputs(model, x, batch_size=5)
     assert "5/5" in capsys.readouterr().out
 
 
@@ -302,7 +302,7 @@ def test_the_progress_bar(capsys):
 )
 def test_bad_calls_of_outputs(change, message):
     with pytest.raises(ValueError, match=message):
-        distillation.outputs(**{"model": network(), "images": images(), "verbose": 0, **change})
+        answers.outputs(**{"model": network(), "images": images(), "verbose": 0, **change})
 
 
 # students
@@ -361,7 +361,7 @@ def test_features_train_and_leave_the_student_plain(library):
     assert all((a != b).any() for a, b in zip(student_before, student.get_weights(), strict=True))
     assert student.count_params() == both.count_params() - sum(layer.count_params() for layer in projections)
     np.testing.assert_array_equal(np.asarray(student(x, training=False)), np.asarray(both(x, training=False)["logits"]))
-    np.testing.assert_array_equal(distillation.logits(both, x), distillation.logits(student, x))
+    np.testing.assert_array_equal(training.logits(both, x), training.logits(student, x))
 
 
 def test_the_feature_loss_alone_trains_the_layers_below():
@@ -406,7 +406,7 @@ def test_train_with_a_loss_and_packed_targets(library):
     teacher = network(library, 8)
     targets = losses.pack(y, quiet(teacher, x)["logits"])
     runs = [
-        distillation.train(
+        training.train(
             lambda: linear(library),
             x,
             targets,
@@ -425,9 +425,9 @@ def test_train_with_a_loss_and_packed_targets(library):
 
 def test_hard_labels_by_either_way_are_the_same_training():
     x, y = data()
-    plain = distillation.train(linear, x, one_hot(y, 3), seed=1, updates=6, batch_size=8)
+    plain = training.train(linear, x, one_hot(y, 3), seed=1, updates=6, batch_size=8)
     packed = losses.pack(y, np.random.default_rng(0).normal(size=(24, 3)))
-    ours = distillation.train(
+    ours = training.train(
         linear, x, packed, seed=1, updates=6, batch_size=8, loss=losses.distillation_loss(losses.mse_logits, alpha=0.0)
     )
     for a, b in zip(plain.get_weights(), ours.get_weights(), strict=True):
@@ -440,7 +440,7 @@ def test_train_with_features():
     student = network(seed=2)
     before = student.get_weights()
     targets = {"logits": losses.pack(y, said["logits"]), "maps": said["maps"]}
-    model = distillation.train(
+    model = training.train(
         lambda: distillation.with_features(student, {"maps": (8, 8, 8)}),
         x,
         targets,
@@ -450,7 +450,7 @@ def test_train_with_features():
         loss={"logits": losses.distillation_loss(alpha=0.5, temperature=2.0), "maps": losses.hint},
     )
     assert all((a != b).any() for a, b in zip(before, student.get_weights(), strict=True))
-    assert measure.accuracy(distillation.logits(model, x), y) == measure.accuracy(distillation.logits(student, x), y)
+    assert measure.accuracy(training.logits(model, x), y) == measure.accuracy(training.logits(student, x), y)
 
 
 @BOTH
@@ -459,9 +459,9 @@ def test_online_teaching_is_cached_teaching_on_images_that_stay(library):
     teacher, loss = network(library, 8), losses.distillation_loss(alpha=0.7, temperature=2.0)
     settings = {"seed": 3, "updates": 5, "batch_size": 8, "loss": loss}
     before = teacher.get_weights()
-    cached = distillation.train(linear, x, losses.pack(y, quiet(teacher, x)["logits"]), **settings)
-    online = distillation.train(linear, x, y, teacher=teacher, **settings)
-    jittered = distillation.train(linear, x, one_hot(y, 3), teacher=teacher, jitter=1, **settings)
+    cached = training.train(linear, x, losses.pack(y, quiet(teacher, x)["logits"]), **settings)
+    online = training.train(linear, x, y, teacher=teacher, **settings)
+    jittered = training.train(linear, x, one_hot(y, 3), teacher=teacher, jitter=1, **settings)
     for a, b in zip(cached.get_weights(), online.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
     assert np.abs(cached.get_weights()[0] - jittered.get_weights()[0]).max() > 1e-4
@@ -494,7 +494,7 @@ def test_bad_calls_of_train_are_named_before_work(change, message):
     x, y = data()
     call = {"targets": one_hot(y, 3), "loss": losses.distillation_loss(alpha=0.5, temperature=1.0), "teacher": network(), **change}
     with pytest.raises(ValueError, match=message):
-        distillation.train(build, x, seed=0, updates=1, **call)
+        training.train(build, x, seed=0, updates=1, **call)
 
 
 def test_a_teacher_without_numbers_is_found_before_training():
@@ -502,7 +502,7 @@ def test_a_teacher_without_numbers_is_found_before_training():
     teacher = network()
     teacher.layers[-1].bias.assign([0, np.nan, 0])
     with pytest.raises(ValueError, match="the teacher's logits must be finite"):
-        distillation.train(lambda: 1 / 0, x, y, seed=0, updates=1, loss=losses.hint, teacher=teacher)
+        training.train(lambda: 1 / 0, x, y, seed=0, updates=1, loss=losses.hint, teacher=teacher)
     with pytest.raises(ValueError, match="the teacher's logits must be finite"):
         distillation.online_targets(tf.data.Dataset.from_tensor_slices((x, one_hot(y, 3))).batch(8), teacher)
 
@@ -537,7 +537,7 @@ def test_online_targets_follow_the_augmentation():
     online = distillation.online_targets(batches.map(lambda x, y, w: (*moved(x, y), w)), teacher, verbose=0)
     seen, targets, weights = (np.concatenate(part) for part in zip(*online.as_numpy_iterator(), strict=True))
     assert np.abs(seen - x[:20]).max() > 0.1 and (weights == 1).all()
-    np.testing.assert_allclose(targets[:, 3:], distillation.logits(teacher, seen), atol=1e-5)
+    np.testing.assert_allclose(targets[:, 3:], training.logits(teacher, seen), atol=1e-5)
     assert np.abs(targets[:, 3:] - cached[:20]).max() > 1e-3
     student = network(seed=1)
     student.compile("adam", loss=losses.distillation_loss(alpha=1.0, temperature=2.0))

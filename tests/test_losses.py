@@ -252,7 +252,7 @@ def case(name, seed=0):
 
 def test_every_loss_is_a_case():
     public = {name for name, value in vars(losses).items() if getattr(value, "__module__", "") == losses.__name__ and name[0] != "_"}
-    assert public - {"pack", "unpack", "label_accuracy"} == set(CASES)
+    assert public - {"pack", "unpack", "labels_as_rows", "label_accuracy"} == set(CASES)
 
 
 @every_loss
@@ -364,16 +364,16 @@ V = [[3.0, -1, 2], [0, 1, 2]]
         ([0, -2], V, r"labels must be in 0\.\.2, or -1 for no label, got -2"),
         ([0, 1, 2], V, r"labels must have shape \(2,\) or \(2, 3\) like teacher_logits, got shape \(3,\)"),
         ([[0, 1], [1, 0]], V, r"labels must have shape \(2,\) or \(2, 3\) like teacher_logits, got shape \(2, 2\)"),
-        ([0.0, 1.0], V, r"labels of shape \(2,\) must be integers, got type float64"),
+        ([0.0, 1.0], V, r"labels must be a vector of 2 integers, got shape \(2,\) and type float64"),
         ([[0, 1, 1], [1, 0, 0]], V, "labels must be >= 0 and each row must sum to 1, or to 0 for no label, got .* sums from 1 to 2"),
         ([[-1, 1, 1], [1, 0, 0]], V, "labels must be >= 0 .* got a smallest value of -1"),
         ([[np.nan, 1, 1], [1, 0, 0]], V, "labels must be finite"),
-        ([0, 1], [[np.nan, 0, 1], [0, 1, 2]], "teacher_logits must be finite, got 1 values that are NaN or infinite"),
+        ([0, 1], [[np.nan, 0, 1], [0, 1, 2]], "teacher_logits must be finite, got NaN or infinity in 1 of"),
         ([0, 1], [[np.inf, 0, 1], [0, 1, 2]], "teacher_logits must be finite"),
         ([0, 1], [[1e39, 0, 1], [0, 1, 2]], r"teacher_logits must fit into float32, got 1e\+39"),
         ([0], [1.0, 2, 3], r"teacher_logits must have shape \(examples, classes\) with at least 1 example, got shape \(3,\)"),
-        ([], np.zeros((0, 3)), "teacher_logits must have .* at least 1 example"),
-        ([0, 1], [[1], [2]], "teacher_logits must have at least 2 classes"),
+        ([], np.zeros((0, 3)), "teacher_logits must have .* at least"),
+        ([0, 1], [[1], [2]], "teacher_logits must have shape .* at least 2 classes"),
     ],
 )
 def test_pack_refuses(labels, logits, message):
@@ -447,7 +447,7 @@ def test_temperature_out_of_range(loss, temperature):
         (lambda: losses.distillation_loss(alpha=0.5), "temperature must be given with soft=kl_divergence, got none"),
         (
             lambda: losses.distillation_loss(losses.mse_logits, alpha=0.5, temperature=4),
-            "temperature must not be given with soft=mse_logits, which has no such parameter; got 4.0",
+            "temperature must not be given with soft=mse_logits, which has no such parameter, got 4.0",
         ),
         (lambda: losses.distillation_loss(losses.hint, alpha=0.5), r"soft must have the parameters teacher_logits and .* got hint\("),
         (lambda: losses.distillation_loss(alpha=0.5, temperature=2, beta=8), "beta must not be given with soft=kl_divergence"),

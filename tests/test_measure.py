@@ -5,7 +5,7 @@ import gc
 import numpy as np
 import pytest
 
-from kdcourse import encodings, litert, measure, models
+from kdcourse import formats, litert, measure, models
 from kdcourse.runtime import quiet_start
 from kdcourse.soft_labels import softmax
 
@@ -151,14 +151,14 @@ def test_macs_of_a_tf_keras_model():
 def test_sizes_are_those_of_the_encoders():
     model = models.student_cnn()
     found = measure.sizes(model)
-    assert list(found) == [*encodings.FORMATS, ".tflite"]
-    for format in encodings.FORMATS:
-        assert found[format] == sum(len(encodings.encode(array, format)) for array in model.get_weights())
+    assert list(found) == [*formats.FORMATS, ".tflite"]
+    for format in formats.FORMATS:
+        assert found[format] == sum(len(formats.encode(array, format)) for array in model.get_weights())
     assert found[".tflite"] == len(litert.to_tflite(model))
     arrays = {str(i): array for i, array in enumerate(model.get_weights())}
-    assert measure.sizes(arrays) == measure.sizes(list(arrays.values())) == {f: found[f] for f in encodings.FORMATS}
+    assert measure.sizes(arrays) == measure.sizes(list(arrays.values())) == {f: found[f] for f in formats.FORMATS}
     assert measure.sizes(model, ["CSR"]) == measure.sizes(arrays, "CSR") == {"CSR": found["CSR"]}
-    assert measure.sizes([]) == dict.fromkeys(encodings.FORMATS, 0)
+    assert measure.sizes([]) == dict.fromkeys(formats.FORMATS, 0)
 
 
 def test_peak_memory_by_hand():

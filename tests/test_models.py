@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from kdcourse import datasets, distillation, losses, measure, models
+from kdcourse import datasets, distillation, losses, measure, models, training
 from kdcourse.soft_labels import cross_entropy, logit_gradient, one_hot, softmax
 
 
@@ -36,7 +36,7 @@ def test_shipped_logits_come_from_the_shipped_weights(name):
         assert measure.accuracy(stored, y) == pytest.approx(provenance["accuracy"][split], abs=1e-9)
         sample = slice(0, None, len(x) // 50)
         # float16 keeps 11 bits; another CPU adds rounding of its own
-        np.testing.assert_allclose(distillation.logits(model, x[sample]), stored[sample], rtol=2e-3, atol=0.02)
+        np.testing.assert_allclose(training.logits(model, x[sample]), stored[sample], rtol=2e-3, atol=0.02)
 
 
 def test_the_teacher_of_the_full_mnist_ships_its_logits_only():
@@ -56,7 +56,7 @@ def test_sixteen_bits_inside_still_give_logits_in_32():
     x = datasets.load("mnist-5k").x_test[:4]
     for build in (models.hinton_teacher, models.hinton_student):
         model = build(dtype="mixed_bfloat16")
-        assert distillation.logits(model, x).dtype == np.float32
+        assert training.logits(model, x).dtype == np.float32
         assert {str(w.dtype) for w in model.weights if "seed" not in w.path} == {"float32"}
 
 
@@ -102,12 +102,12 @@ def tiny_data(n=40):
 def test_training_moves_the_student_and_repeats_itself():
     x, y = tiny_data()
     build = lambda: models.student_mlp(8)  # noqa: E731
-    runs = [distillation.train(build, x, one_hot(y, 10), seed=3, updates=60) for _ in range(2)]
+    runs = [training.train(build, x, one_hot(y, 10), seed=3, updates=60) for _ in range(2)]
     for a, b in zip(*(m.get_weights() for m in runs), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
     assert int(runs[0].optimizer.iterations) == 60
-    assert measure.accuracy(distillation.logits(runs[0], x), y) > 0.5
-    other = distillation.train(build, x, one_hot(y, 10), seed=4, updates=60)
+    assert measure.accuracy(training.logits(runs[0], x), y) > 0.5
+    other = training.train(build, x, one_hot(y, 10), seed=4, updates=60)
     assert not np.allclose(other.get_weights()[0], runs[0].get_weights()[0])
 
 
@@ -115,7 +115,7 @@ def test_arms_of_one_seed_start_from_the_same_weights():
     x, y = tiny_data()
     build = lambda: models.student_mlp(8)  # noqa: E731
     # a learning rate of almost 0 leaves the start in place
-    a, b = (distillation.train(build, x[:n], one_hot(y[:n], 10), seed=7, updates=1, learning_rate=1e-9) for n in (10, 40))
+    a, b = (training.train(build, x[:n], one_hot(y[:n], 10), seed=7, updates=1, learning_rate=1e-9) for n in (10, 40))
     np.testing.assert_allclose(a.get_weights()[0], b.get_weights()[0], atol=1e-6)
 
 
@@ -155,7 +155,7 @@ def test_bad_input_is_named_before_training_starts(change, message):
 
     call = {"targets": one_hot(y, 10), "seed": 0, "updates": 1, **change}
     with pytest.raises(ValueError, match=message):
-        distillation.train(build, x, **call)
+        training.train(build, x, **call)
 
 
 def test_unknown_models():

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from kdcourse import datasets, distillation, losses, models, pruning
+from kdcourse import datasets, losses, models, pruning, training
 from kdcourse.pruning import ConstantSparsity, PolynomialDecay, Staircase
 from kdcourse.soft_labels import one_hot
 
@@ -95,7 +95,7 @@ def test_with_masks_zeroes_and_keeps(untouched):
 
 def test_a_compiled_model_with_a_loss_of_ones_own_can_be_pruned(digits):
     x, y = digits
-    model = distillation.train(lambda: models.student_mlp(8), x, one_hot(y, 10), seed=0, updates=2)
+    model = training.train(lambda: models.student_mlp(8), x, one_hot(y, 10), seed=0, updates=2)
     assert sum(zeros(pruning.with_masks(model, pruning.magnitude_masks(pruning.prunable(model), 0.5))).values()) == (784 * 8 + 80) // 2
 
 
@@ -159,7 +159,7 @@ def test_training_reaches_the_sparsity_and_keeps_zeros(untouched, digits, scope)
     tuned = pruning.train(trained, x, one_hot(y, 10), seed=1, updates=150, learning_rate=0.01)
     for name, kernel in pruning.prunable(tuned).items():
         np.testing.assert_array_equal(kernel == 0, pruning.prunable(trained)[name] == 0, err_msg="without a schedule zeros stay zeros")
-    assert np.mean(distillation.logits(tuned, x).argmax(1) == y) > 0.6
+    assert np.mean(training.logits(tuned, x).argmax(1) == y) > 0.6
 
 
 def test_the_end_of_a_schedule_is_reached_between_two_askings(untouched, digits):
@@ -188,19 +188,19 @@ def test_a_teacher_can_guide_the_pruning(untouched, digits):
     trained = pruning.train(
         untouched, x, losses.pack(y, v), loss=loss, schedule=ConstantSparsity(0.5), seed=0, updates=150, learning_rate=0.01
     )
-    assert np.mean(distillation.logits(trained, x).argmax(1) == (y + 1) % 10) > 0.6
+    assert np.mean(training.logits(trained, x).argmax(1) == (y + 1) % 10) > 0.6
     assert sum(zeros(trained).values()) == 18 + 1176 + 60
 
 
 def test_sensitivity_prunes_one_layer_at_a_time(untouched, digits):
     x, y = digits
-    trained = distillation.train(lambda: pruning.with_masks(untouched, {}), x, one_hot(y, 10), seed=0, updates=100, learning_rate=0.01)
+    trained = training.train(lambda: pruning.with_masks(untouched, {}), x, one_hot(y, 10), seed=0, updates=100, learning_rate=0.01)
     found = pruning.sensitivity(trained, x, y, [0, 0.9])
-    whole = np.mean(distillation.logits(trained, x).argmax(1) == y)
+    whole = np.mean(training.logits(trained, x).argmax(1) == y)
     assert set(found) == {"conv", "dense", "logits"}
     assert [accuracies[0] for accuracies in found.values()] == pytest.approx([whole] * 3)
     masks = pruning.magnitude_masks({"conv": pruning.prunable(trained)["conv"]}, 0.9)
-    assert found["conv"][1] == pytest.approx(np.mean(distillation.logits(pruning.with_masks(trained, masks), x).argmax(1) == y))
+    assert found["conv"][1] == pytest.approx(np.mean(training.logits(pruning.with_masks(trained, masks), x).argmax(1) == y))
     assert list(pruning.sensitivity(trained, x, y, [0.5], layers=["dense"])) == ["dense"]
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from kdcourse import distillation, models
+from kdcourse import answers, models
 from kdcourse.pruning import structured
 from kdcourse.pruning.structured import choose_filters, filter_scores, with_filters_masked, without_filters
 
@@ -391,7 +391,7 @@ def test_scores_by_batch_norm():
 def test_scores_by_activation():
     x = images(network("sequential_cnn"), 7)
     scores = filter_scores(network("sequential_cnn"), "activation", x)
-    maps = distillation.outputs(network("sequential_cnn"), x, features=["conv2", "dense1"], verbose=0)
+    maps = answers.outputs(network("sequential_cnn"), x, features=["conv2", "dense1"], verbose=0)
     np.testing.assert_allclose(scores["conv2"], maps["conv2"].mean((0, 1, 2)), rtol=1e-5)  # after a ReLU the mean is the mean of |a|
     np.testing.assert_allclose(scores["dense1"], maps["dense1"].mean(0), rtol=1e-5)
 
@@ -409,7 +409,7 @@ def test_scores_by_activation():
 
 def test_activations_of_many_images_come_in_batches():
     x = np.random.default_rng(0).normal(size=(1203, *SHAPE)).astype(np.float32)
-    maps = distillation.outputs(network("sequential_cnn"), x, features=["conv1"], verbose=0)["conv1"]
+    maps = answers.outputs(network("sequential_cnn"), x, features=["conv1"], verbose=0)["conv1"]
     np.testing.assert_allclose(filter_scores(network("sequential_cnn"), "activation", x)["conv1"], maps.mean((0, 1, 2)), rtol=1e-5)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tf_keras
 
-from kdcourse import distillation, keras_bridge, losses
+from kdcourse import keras_bridge, losses, training
 from kdcourse.pruning.magnitude import ConstantSparsity, PolynomialDecay, Staircase, prunable
 from kdcourse.pruning.tfmot import _tfmot, _translated, train_with_tfmot
 from kdcourse.soft_labels import one_hot
@@ -75,7 +75,7 @@ def test_the_sparsity_is_reached_in_an_ordinary_model(schedule, frequency):
     assert not any(np.signbit(kernel[kernel == 0]).any() for kernel in prunable(new).values()), "a byte format does not find minus zeros"
     assert np.all(np.array(new.get_layer("depth").kernel) != 0)
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
-    assert not same(model, new) and distillation.logits(new, X).shape == (40, 3)
+    assert not same(model, new) and training.logits(new, X).shape == (40, 3)
 
 
 def test_tfmot_left_alone_misses_the_end():
@@ -119,7 +119,7 @@ def test_what_was_pruned_is_what_was_trained():
 
     new = pruned(schedule=ConstantSparsity(0.5), callbacks=[Keep()])
     assert any("prune_low_magnitude" in layer.name for layer in kept[0].layers)
-    np.testing.assert_allclose(distillation.logits(new, X), distillation.logits(kept[0], X), atol=1e-5)
+    np.testing.assert_allclose(training.logits(new, X), training.logits(kept[0], X), atol=1e-5)
 
 
 def test_one_seed_gives_one_model():
@@ -128,11 +128,11 @@ def test_one_seed_gives_one_model():
 
 
 def test_a_teacher_can_guide_it():
-    teacher_logits = distillation.logits(net("teacher", seed=5), X)
+    teacher_logits = training.logits(net("teacher", seed=5), X)
     settings = {"schedule": ConstantSparsity(0.5), "targets": losses.pack(LABELS, teacher_logits), "updates": 60}
     taught, labelled = (pruned(loss=losses.distillation_loss(alpha=alpha, temperature=2.0), **settings) for alpha in (1.0, 0.0))
     assert zeros(taught) == zeros(labelled) == wanted(net(), 0.5)
-    distance = [np.abs(distillation.logits(m, X) - teacher_logits).mean() for m in (taught, labelled)]
+    distance = [np.abs(training.logits(m, X) - teacher_logits).mean() for m in (taught, labelled)]
     assert distance[0] < distance[1]
 
 

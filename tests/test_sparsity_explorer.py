@@ -1,4 +1,4 @@
-"""The sparsity explorer's Python side: its numbers are those of kdcourse.pruning, measure and encodings, and moves that wait become one."""
+"""The sparsity explorer's Python side: its numbers are those of kdcourse.pruning, measure and formats, and moves that wait become one."""
 
 import asyncio
 import html
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import traitlets
 
-from kdcourse import encodings, measure, pruning
+from kdcourse import formats, measure, pruning
 from kdcourse.runtime import quiet_start, set_seed
 from kdcourse.widgets import SparsityExplorer
 from kdcourse.widgets.sparsity_explorer import _cells
@@ -67,7 +67,7 @@ def test_its_numbers_are_those_of_the_package(model, explorer, scope):
         pruned = pruning.with_masks(model, masks)
         assert explorer.accuracy == measure.accuracy(pruned.predict(IMAGES, verbose=0), LABELS)
         assert explorer.kept == pytest.approx({name: mask.mean() for name, mask in masks.items()})
-        wanted = {f: sum(encodings.encoded_size(np.array(w), f) for w in pruned.weights) for f in encodings.FORMATS}
+        wanted = {f: sum(formats.encoded_size(np.array(w), f) for w in pruned.weights) for f in formats.FORMATS}
         assert explorer.sizes == wanted
 
 

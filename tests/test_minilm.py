@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdcourse import datasets, downloads, text_encoder
+from kdcourse import archives, datasets, minilm
 from kdcourse.runtime import quiet_start
 
 REFERENCE = json.loads((Path(__file__).parent / "minilm_reference.json").read_text(encoding="utf-8"))  # minilm_reference.py made it
@@ -17,7 +17,7 @@ VECTORS = np.array([entry["vector"] for entry in REFERENCE["sentences"]])
 
 @pytest.fixture(scope="module")
 def encoder():
-    return text_encoder.encoder(length=None)
+    return minilm.encoder(length=None)
 
 
 def difference(vectors) -> float:
@@ -25,14 +25,14 @@ def difference(vectors) -> float:
 
 
 def test_the_reference_read_the_archive_of_the_course():
-    assert REFERENCE["archive"] == downloads.registry()[text_encoder.ARCHIVE]["file"]
+    assert REFERENCE["archive"] == archives.registry()[minilm.ARCHIVE]["file"]
     lengths = [len(entry["wordpieces"]) for entry in REFERENCE["sentences"]]
     assert min(lengths) == 2 and max(lengths) == 128
     assert {-(-length // 32) for length in lengths} == {1, 2, 3, 4}  # embed() asks about each of these apart
 
 
 def test_wordpieces_are_those_of_the_reference():
-    found = text_encoder.wordpieces(TEXTS)
+    found = minilm.wordpieces(TEXTS)
     assert found.shape == (len(TEXTS), 128) and found.dtype == np.int32
     for row, entry in zip(found, REFERENCE["sentences"], strict=True):
         pieces = entry["wordpieces"]
@@ -41,16 +41,16 @@ def test_wordpieces_are_those_of_the_reference():
 
 def test_many_texts_have_the_wordpieces_of_each():
     texts = [f"text number {i} of many" for i in range(1201)]  # more than are tokenized at a time
-    found = text_encoder.wordpieces(np.array(texts, object))
+    found = minilm.wordpieces(np.array(texts, object))
     for i in (0, 499, 500, 999, 1000, 1200):
-        np.testing.assert_array_equal(found[i], text_encoder.wordpieces([texts[i]])[0])
+        np.testing.assert_array_equal(found[i], minilm.wordpieces([texts[i]])[0])
 
 
 def test_the_encoder_equals_the_reference(encoder):
-    found = encoder.predict(text_encoder.wordpieces(TEXTS), verbose=0)
+    found = encoder.predict(minilm.wordpieces(TEXTS), verbose=0)
     assert found.dtype == np.float32 and difference(found) < 1e-5
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
-    docstring = text_encoder.encoder.__doc__
+    docstring = minilm.encoder.__doc__
     assert f"{encoder.count_params():,} parameters" in docstring
 
 
@@ -60,7 +60,7 @@ def test_the_other_gelu_would_be_noticed(monkeypatch):
 
     exact = keras.ops.gelu
     monkeypatch.setattr(keras.ops, "gelu", lambda x, approximate: exact(x, approximate=True))
-    rough = text_encoder.encoder().predict(text_encoder.wordpieces(TEXTS), verbose=0)
+    rough = minilm.encoder().predict(minilm.wordpieces(TEXTS), verbose=0)
     assert 1e-4 < difference(rough) < 1e-2
 
 
@@ -68,8 +68,8 @@ def test_the_other_gelu_would_be_noticed(monkeypatch):
 def test_the_halves_together_are_the_encoder_and_the_upper_one_learns(encoder):
     import keras
 
-    lower, upper = text_encoder.halves(at=4)
-    x = text_encoder.wordpieces(TEXTS)
+    lower, upper = minilm.halves(at=4)
+    x = minilm.wordpieces(TEXTS)
     hidden = lower.predict(x, verbose=0)
     assert hidden.shape == (len(TEXTS), 128, 384) and hidden.dtype == np.float32
     assert difference(upper.predict([hidden, x], verbose=0)) < 1e-5
@@ -88,18 +88,18 @@ def test_the_halves_together_are_the_encoder_and_the_upper_one_learns(encoder):
 
 @pytest.mark.parametrize("at", [0, 6, True, 2.0, None])
 def test_halves_refuses_other_places(at, monkeypatch):
-    monkeypatch.setattr(text_encoder, "encoder", lambda: pytest.fail("the encoder was built first"))
+    monkeypatch.setattr(minilm, "encoder", lambda: pytest.fail("the encoder was built first"))
     with pytest.raises(ValueError, match=r"at must be an integer in 1\.\.5, got"):
-        text_encoder.halves(at)
+        minilm.halves(at)
 
 
 def test_embed_equals_the_reference_whatever_is_asked_together(encoder, monkeypatch):
-    monkeypatch.setattr(text_encoder, "encoder", lambda length: encoder)
-    assert difference(text_encoder.embed(TEXTS, verbose=0)) < 1e-5
-    assert difference(text_encoder.embed(tuple(TEXTS[::-1]), verbose=0)[::-1]) < 1e-5
+    monkeypatch.setattr(minilm, "encoder", lambda length: encoder)
+    assert difference(minilm.embed(TEXTS, verbose=0)) < 1e-5
+    assert difference(minilm.embed(tuple(TEXTS[::-1]), verbose=0)[::-1]) < 1e-5
     with_padding = "word [PAD] " * 20 + "end"  # a wordpiece 0 inside a text does not end it
-    alone = encoder.predict(text_encoder.wordpieces([with_padding]), verbose=0)
-    np.testing.assert_allclose(text_encoder.embed([with_padding], verbose=0), alone, atol=1e-6)
+    alone = encoder.predict(minilm.wordpieces([with_padding]), verbose=0)
+    np.testing.assert_allclose(minilm.embed([with_padding], verbose=0), alone, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -114,8 +114,8 @@ def test_embed_equals_the_reference_whatever_is_asked_together(encoder, monkeypa
     ],
 )
 def test_what_is_no_list_of_strings_is_refused(texts, message, monkeypatch):
-    monkeypatch.setattr(text_encoder, "encoder", lambda length: pytest.fail("the encoder was built first"))
-    for function in (text_encoder.wordpieces, text_encoder.embed):
+    monkeypatch.setattr(minilm, "encoder", lambda length: pytest.fail("the encoder was built first"))
+    for function in (minilm.wordpieces, minilm.embed):
         with pytest.raises(ValueError, match=message):
             function(texts)
 
@@ -149,31 +149,31 @@ def small(monkeypatch):
         x = keras.layers.Embedding(30522, 384)(Counted()(ids))
         return keras.Model(ids, keras.layers.UnitNormalization()(keras.ops.mean(x, axis=1)))
 
-    monkeypatch.setattr(text_encoder, "encoder", build)
-    monkeypatch.setattr(text_encoder, "_in_graph", lambda model: model)  # a graph would count once
+    monkeypatch.setattr(minilm, "encoder", build)
+    monkeypatch.setattr(minilm, "_in_graph", lambda model: model)  # a graph would count once
     return asked
 
 
 def test_an_interrupted_embed_goes_on_and_gives_the_same_bits(small, tmp_path):
     texts = [f"short {i}" for i in range(150)] + ["a word " * i for i in range(20, 60)]
-    whole = text_encoder.embed(texts, cache=tmp_path / "whole", verbose=0)
+    whole = minilm.embed(texts, cache=tmp_path / "whole", verbose=0)
     batches = list(small)
     assert batches[0] == (64, 32) and len(batches) >= 6 and batches[-1][1] == 128
     for stop in (1, 4):  # within the short texts, and after them
         small.clear()
         small.stop_at = stop
         with pytest.raises(Stopped):
-            text_encoder.embed(texts, cache=tmp_path / f"stopped{stop}", verbose=0)
+            minilm.embed(texts, cache=tmp_path / f"stopped{stop}", verbose=0)
         assert small == batches[:stop]
         small.stop_at = None
-        np.testing.assert_array_equal(text_encoder.embed(texts, cache=tmp_path / f"stopped{stop}", verbose=0), whole)
+        np.testing.assert_array_equal(minilm.embed(texts, cache=tmp_path / f"stopped{stop}", verbose=0), whole)
         assert small == batches  # none twice
-        text_encoder.embed(texts, cache=tmp_path / f"stopped{stop}", verbose=0)
+        minilm.embed(texts, cache=tmp_path / f"stopped{stop}", verbose=0)
         assert small == batches
-    exact = text_encoder.embed(texts, verbose=0)
+    exact = minilm.embed(texts, verbose=0)
     assert 0 < np.abs(exact - whole).max() < 1e-3  # float16
     with pytest.raises(ValueError, match="was made with other images; delete it"):
-        text_encoder.embed(texts[::-1], cache=tmp_path / "whole", verbose=0)
+        minilm.embed(texts[::-1], cache=tmp_path / "whole", verbose=0)
 
 
 def tiny(name="tiny", texts=("one", "two", "three", "four", "five", "six")) -> datasets.TextDataset:
@@ -184,10 +184,10 @@ def tiny(name="tiny", texts=("one", "two", "three", "four", "five", "six")) -> d
 @pytest.fixture
 def places(tmp_path, monkeypatch):
     """Give a data folder and a download folder of the test's own."""
-    text_encoder.wordpieces(["the tokenizer is read from the real folder"])
+    minilm.wordpieces(["the tokenizer is read from the real folder"])
     (tmp_path / "data" / "teachers").mkdir(parents=True)
-    monkeypatch.setattr(downloads, "folder", lambda: tmp_path / "downloads")
-    monkeypatch.setattr(text_encoder, "data_path", lambda *parts: tmp_path.joinpath("data", *parts))
+    monkeypatch.setattr(archives, "folder", lambda: tmp_path / "archives")
+    monkeypatch.setattr(minilm, "data_path", lambda *parts: tmp_path.joinpath("data", *parts))
     return tmp_path
 
 
@@ -198,36 +198,36 @@ def some_vectors(rows=6):
 
 def test_rounding_keeps_within_half_a_scale():
     for vectors in (some_vectors(), -3 * some_vectors(), np.zeros((2, 384), np.float32)):
-        numbers, scale = text_encoder.rounded(vectors)
+        numbers, scale = minilm.rounded(vectors)
         assert numbers.dtype == np.int8 and scale.dtype == np.float32 and np.abs(numbers).max() in (0, 127)
         assert np.abs(numbers * scale - vectors).max() <= scale * 0.5001
 
 
 def test_a_file_of_vectors_is_read_without_the_encoder(places, monkeypatch, capsys):
-    monkeypatch.setattr(text_encoder, "embed", lambda *args, **kwargs: pytest.fail("the encoder was asked"))
+    monkeypatch.setattr(minilm, "embed", lambda *args, **kwargs: pytest.fail("the encoder was asked"))
     data, vectors = tiny(), some_vectors()
-    text_encoder.save(text_encoder.shipped("tiny"), data, vectors)
-    found = text_encoder.embeddings(data)
+    minilm.save(minilm.shipped("tiny"), data, vectors)
+    found = minilm.embeddings(data)
     assert capsys.readouterr().out == ""
     assert [part.shape for part in found] == [(3, 384), (1, 384), (2, 384)]
     assert {part.dtype for part in found} == {np.dtype(np.float32)}
-    numbers, scale = text_encoder.rounded(vectors)
+    numbers, scale = minilm.rounded(vectors)
     np.testing.assert_array_equal(np.concatenate(found), numbers * scale)
     np.testing.assert_array_equal(found.train, (numbers * scale)[:3])
     other_labels = dataclasses.replace(data, y_test=1 - data.y_test)  # they do not matter
-    np.testing.assert_array_equal(text_encoder.embeddings(other_labels).test, found.test)
+    np.testing.assert_array_equal(minilm.embeddings(other_labels).test, found.test)
 
 
 def test_without_a_file_the_encoder_is_asked_and_the_answers_are_kept(places, small, capsys):
     data = tiny()
-    asked = text_encoder.embeddings(data, verbose=0)
+    asked = minilm.embeddings(data, verbose=0)
     assert capsys.readouterr().out == "" and len(small) == 1
-    again = text_encoder.embeddings(data)
+    again = minilm.embeddings(data)
     assert "asking the encoder about the 6 texts of tiny: up to 1 min" in capsys.readouterr().out
-    assert len(small) == 1 and (places / "downloads" / "embeddings" / "tiny" / "32.npz").is_file()
-    kept = text_encoder.embed([*data.x_train, *data.x_validation, *data.x_test], cache=places / "downloads/embeddings/tiny", verbose=0)
-    text_encoder.save(text_encoder.shipped("tiny"), data, kept)
-    read = text_encoder.embeddings(data)  # the same bits, whichever way
+    assert len(small) == 1 and (places / "archives" / "embeddings" / "tiny" / "32.npz").is_file()
+    kept = minilm.embed([*data.x_train, *data.x_validation, *data.x_test], cache=places / "archives/embeddings/tiny", verbose=0)
+    minilm.save(minilm.shipped("tiny"), data, kept)
+    read = minilm.embeddings(data)  # the same bits, whichever way
     for a, b, c in zip(asked, again, read, strict=True):
         np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(a, c)
@@ -235,8 +235,8 @@ def test_without_a_file_the_encoder_is_asked_and_the_answers_are_kept(places, sm
 
 def test_recompute_leaves_the_file_aside(places, small):
     data = tiny()
-    text_encoder.save(text_encoder.shipped("tiny"), data, some_vectors())
-    read, asked = text_encoder.embeddings(data), text_encoder.embeddings(data, recompute=True, verbose=0)
+    minilm.save(minilm.shipped("tiny"), data, some_vectors())
+    read, asked = minilm.embeddings(data), minilm.embeddings(data, recompute=True, verbose=0)
     assert len(small) == 1 and not np.allclose(read.test, asked.test)
 
 
@@ -255,49 +255,49 @@ def test_recompute_leaves_the_file_aside(places, small):
     ],
 )
 def test_a_spoilt_file_is_refused_with_what_to_do(spoil, message, places):
-    data, path = tiny(), text_encoder.shipped("tiny")
-    text_encoder.save(path, data, some_vectors())
+    data, path = tiny(), minilm.shipped("tiny")
+    minilm.save(path, data, some_vectors())
     with np.load(path) as file:
         arrays = dict(file)
     spoil(arrays)
     np.savez(path, **arrays)
     with pytest.raises(ValueError, match=message) as caught:
-        text_encoder.embeddings(data)
+        minilm.embeddings(data)
     assert str(path) in str(caught.value) and str(caught.value).endswith("delete it, or pass recompute=True, to ask the encoder")
 
 
 def test_a_damaged_file_or_one_of_other_texts_is_refused(places, monkeypatch):
-    data, path = tiny(), text_encoder.shipped("tiny")
-    text_encoder.save(path, data, some_vectors())
+    data, path = tiny(), minilm.shipped("tiny")
+    minilm.save(path, data, some_vectors())
     changed = tiny(texts=("one", "two", "three", "four", "five", "seven"))
     moved = dataclasses.replace(data, x_train=data.x_train[:2], x_validation=np.array(["three", "four"], object))
     for other in (changed, moved):
         with pytest.raises(ValueError, match="must belong to these texts and this encoder, got other texts; delete it"):
-            text_encoder.embeddings(other)
-    registry = {text_encoder.ARCHIVE: {"sha256": "0" * 64}}
+            minilm.embeddings(other)
+    registry = {minilm.ARCHIVE: {"sha256": "0" * 64}}
     with monkeypatch.context() as patch:
-        patch.setattr(downloads, "registry", lambda: registry)
+        patch.setattr(archives, "registry", lambda: registry)
         with pytest.raises(ValueError, match="got other encoder; delete it"):
-            text_encoder.embeddings(data)
+            minilm.embeddings(data)
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(ValueError, match=r"must be a whole npz file of embeddings, got .*; delete it"):
-        text_encoder.embeddings(data)
+        minilm.embeddings(data)
 
 
 def test_provenance_names_what_ships(places):
     (places / "data/teachers/minilm-tiny.json").write_text('{"bytes": 1}')
-    assert text_encoder.provenance("tiny") == {"bytes": 1}
+    assert minilm.provenance("tiny") == {"bytes": 1}
     with pytest.raises(ValueError, match=r"name must be one of \['tiny'\], got 'r9'"):
-        text_encoder.provenance("r9")
+        minilm.provenance("r9")
 
 
 @pytest.mark.parametrize("name", datasets.TEXTS)
 def test_the_vectors_that_ship_are_the_encoders(name, encoder):
-    data, made = datasets.load(name), text_encoder.provenance(name)
-    found = text_encoder.embeddings(data)
+    data, made = datasets.load(name), minilm.provenance(name)
+    found = minilm.embeddings(data)
     assert [len(part) for part in found] == [len(data.x_train), len(data.x_validation), len(data.x_test)]
-    assert text_encoder.shipped(name).stat().st_size == made["bytes"] <= 6_000_000
-    asked = np.asarray(encoder(text_encoder.wordpieces(data.x_test[:4])))
+    assert minilm.shipped(name).stat().st_size == made["bytes"] <= 6_000_000
+    asked = np.asarray(encoder(minilm.wordpieces(data.x_test[:4])))
     assert np.abs(found.test[:4] - asked).max() < 1.1 * made["rounding"]["largest_error"]
     for head in (made["head"]["all_labels"], made["head"]["5_percent_of_labels"]):
         assert abs(head["test"]["int8"] - head["test"]["float16"]) < 0.005

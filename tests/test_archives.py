@@ -10,7 +10,7 @@ import zipfile
 
 import pytest
 
-from kdcourse import doctor, downloads
+from kdcourse import archives, doctor, files
 
 FILE = "kdcourse_tiny-1.0-py3-none-any.whl"
 
@@ -32,7 +32,7 @@ def make_wheel(folder, text="one\n"):
 def places(monkeypatch, tmp_path):
     """An empty cache, a folder for the reader's own files, and a package index that is a folder and holds kdcourse-tiny 1.0."""
     entry = make_wheel(tmp_path / "index")
-    monkeypatch.setattr(downloads, "registry", lambda: {"tiny": entry})
+    monkeypatch.setattr(archives, "registry", lambda: {"tiny": entry})
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("KDCOURSE_DATA", raising=False)
     for name in [name for name in os.environ if name.startswith("PIP_")]:
@@ -51,12 +51,12 @@ def no_pip_run(monkeypatch):
     def refuse(requirement, part):
         raise AssertionError(f"{requirement} must not be downloaded")
 
-    monkeypatch.setattr(downloads, "_command", refuse)
+    monkeypatch.setattr(archives, "_command", refuse)
 
 
 def replace_pip(monkeypatch, code):
     """Let ``python -c code`` run in place of pip; ``sys.argv[1]`` is the temporary folder."""
-    monkeypatch.setattr(downloads, "_command", lambda requirement, part: [sys.executable, "-c", code, str(part)])
+    monkeypatch.setattr(archives, "_command", lambda requirement, part: [sys.executable, "-c", code, str(part)])
 
 
 def everything_in(folder):
@@ -64,31 +64,31 @@ def everything_in(folder):
 
 
 def test_a_missing_archive_is_fetched_into_the_cache_and_then_found_there(places, monkeypatch, capfd):
-    assert downloads.find("tiny") is None
-    path = downloads.archive("tiny")
-    assert path == places / "cache" / "kdcourse" / FILE == downloads.find("tiny")
+    assert archives.find("tiny") is None
+    path = archives.archive("tiny")
+    assert path == places / "cache" / "kdcourse" / FILE == archives.find("tiny")
     assert path.read_bytes() == (places / "index" / FILE).read_bytes()
     assert everything_in(path.parent) == [FILE]
     shown = capfd.readouterr()
     assert shown.err == ""  # a notebook would show it in red
     assert shown.out.startswith("\rfetching tiny: 0 of 0 MB") and shown.out.count("\n") == 1 and shown.out.endswith("\n")
     shutil.rmtree(places / "index")
-    assert downloads.archive("tiny") == path  # no second download
+    assert archives.archive("tiny") == path  # no second download
     assert capfd.readouterr().out == ""
 
 
 def test_verbose_0_is_silent(places, capfd):
-    downloads.archive("tiny", verbose=0)
+    archives.archive("tiny", verbose=0)
     assert capfd.readouterr() == ("", "")
 
 
 def test_progress_is_what_has_arrived_in_the_one_line(places, monkeypatch, capsys):
-    entry = {**downloads.registry()["tiny"], "bytes": 20_000_000}
-    monkeypatch.setattr(downloads, "registry", lambda: {"tiny": entry})
+    entry = {**archives.registry()["tiny"], "bytes": 20_000_000}
+    monkeypatch.setattr(archives, "registry", lambda: {"tiny": entry})
     replace_pip(monkeypatch, "import os, sys, time\nwhile not os.path.exists(sys.argv[1] + '/go'): time.sleep(0.01)\nsys.exit(3)")
     seen = []
 
-    def arrived(part, real=downloads._arrived):
+    def arrived(part, real=archives._arrived):
         """Play the fetching: 4 MB more each time somebody looks, in a folder below; after the sixth look, let "pip" end."""
         (part / "pip-unpack").mkdir(exist_ok=True)
         with (part / "pip-unpack" / FILE).open("ab") as file:
@@ -98,9 +98,9 @@ def test_progress_is_what_has_arrived_in_the_one_line(places, monkeypatch, capsy
             (part / "go").touch()
         return seen[-1]
 
-    monkeypatch.setattr(downloads, "_arrived", arrived)
+    monkeypatch.setattr(archives, "_arrived", arrived)
     with pytest.raises(ConnectionError):
-        downloads.archive("tiny")
+        archives.archive("tiny")
     assert seen[:6] == [4_000_000 * n for n in range(1, 7)]
     shown = capsys.readouterr().out
     assert shown.startswith("".join(f"\rfetching tiny: {mb} of 20 MB" for mb in (4, 8, 12, 16, 20, 20)))  # never more than there is
@@ -112,28 +112,28 @@ def test_the_readers_folder_comes_first_and_the_cache_serves_what_is_not_there(p
     cached.parent.mkdir(parents=True)
     shutil.copy(places / "index" / FILE, cached)
     monkeypatch.setenv("KDCOURSE_DATA", str(places / "own"))
-    assert downloads.archive("tiny") == cached
+    assert archives.archive("tiny") == cached
     own = places / "own" / FILE
     shutil.copy(cached, own)
-    assert downloads.archive("tiny") == own
+    assert archives.archive("tiny") == own
     monkeypatch.delenv("KDCOURSE_DATA")
-    assert downloads.archive("tiny") == cached
+    assert archives.archive("tiny") == cached
 
 
 def test_a_download_goes_to_the_cache_although_the_reader_has_a_folder(places, monkeypatch):
     monkeypatch.setenv("KDCOURSE_DATA", str(places / "own"))
-    assert downloads.archive("tiny", verbose=0).parent == places / "cache" / "kdcourse"
+    assert archives.archive("tiny", verbose=0).parent == places / "cache" / "kdcourse"
     assert everything_in(places / "own") == []
 
 
 def test_the_cache_is_below_home_when_nothing_else_is_said(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(downloads.Path, "home", lambda: tmp_path)
-    assert downloads.folder() == tmp_path / ".cache" / "kdcourse"
+    monkeypatch.setattr(archives.Path, "home", lambda: tmp_path)
+    assert files.cache_folder() == tmp_path / ".cache" / "kdcourse"
 
 
 @pytest.mark.parametrize("name", ["tinny", None, ["tiny"]])
-@pytest.mark.parametrize("function", [downloads.find, downloads.archive, lambda name: downloads.read(name, "a")])
+@pytest.mark.parametrize("function", [archives.find, archives.archive, lambda name: archives.read(name, "a")])
 def test_an_unknown_name_names_the_known_ones(places, no_pip_run, function, name):
     with pytest.raises(ValueError, match=r"name must be one of \['tiny'\], got "):
         function(name)
@@ -142,7 +142,7 @@ def test_an_unknown_name_names_the_known_ones(places, no_pip_run, function, name
 def test_a_wrong_folder_of_the_reader_is_refused(places, monkeypatch, no_pip_run):
     monkeypatch.setenv("KDCOURSE_DATA", str(places / "nowhere"))
     with pytest.raises(ValueError, match="KDCOURSE_DATA must name a folder, got .*nowhere"):
-        downloads.archive("tiny")
+        archives.archive("tiny")
 
 
 def test_a_wrong_file_is_refused_and_stays_and_the_right_one_in_its_place_is_taken(places, monkeypatch, no_pip_run):
@@ -150,36 +150,36 @@ def test_a_wrong_file_is_refused_and_stays_and_the_right_one_in_its_place_is_tak
     own = places / "own" / FILE
     own.write_bytes(b"half a whe")
     with pytest.raises(ValueError, match=rf"{FILE} must be the registered tiny \(sha256 .*\), got .*; delete it and try again$"):
-        downloads.archive("tiny")
+        archives.archive("tiny")
     assert own.read_bytes() == b"half a whe"
     shutil.copy(places / "index" / FILE, own)
-    assert downloads.archive("tiny") == own
+    assert archives.archive("tiny") == own
 
 
 def test_a_file_is_hashed_once_until_it_changes(places, monkeypatch):
-    downloads.archive("tiny", verbose=0)
-    path, hashed = downloads.archive("tiny"), []
+    archives.archive("tiny", verbose=0)
+    path, hashed = archives.archive("tiny"), []
 
     def count(file, kind, real=hashlib.file_digest):
         hashed.append(file.name)
         return real(file, kind)
 
-    monkeypatch.setattr(downloads.hashlib, "file_digest", count)
-    downloads.archive("tiny")
+    monkeypatch.setattr(archives.hashlib, "file_digest", count)
+    archives.archive("tiny")
     assert hashed == []
     content = bytearray(path.read_bytes())
     content[50] ^= 1  # as long as before
     path.write_bytes(content)
     os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
     with pytest.raises(ValueError, match="must be the registered tiny"):
-        downloads.archive("tiny")
+        archives.archive("tiny")
     assert len(hashed) == 1
 
 
 def test_a_download_with_a_wrong_hash_leaves_nothing_behind(places):
     make_wheel(places / "index", text="two\n")  # no longer what is registered
     with pytest.raises(ValueError, match=r"the download of kdcourse-tiny==1.0 must be the registered tiny \(sha256 .*KDCOURSE_DATA"):
-        downloads.archive("tiny")
+        archives.archive("tiny")
     assert everything_in(places / "cache") == ["kdcourse"]
 
 
@@ -192,16 +192,16 @@ def test_an_interrupted_download_leaves_nothing_behind_not_even_its_process(plac
         children.append(real(*args, **kwargs))
         return children[-1]
 
-    def arrived(part, real=downloads._arrived):
+    def arrived(part, real=archives._arrived):
         if real(part) < 99:  # not yet
             return 0
         seen.extend(everything_in(places / "cache" / "kdcourse"))
         raise interruption
 
-    monkeypatch.setattr(downloads.subprocess, "Popen", popen)
-    monkeypatch.setattr(downloads, "_arrived", arrived)
+    monkeypatch.setattr(archives.subprocess, "Popen", popen)
+    monkeypatch.setattr(archives, "_arrived", arrived)
     with pytest.raises(interruption):
-        downloads.archive("tiny")
+        archives.archive("tiny")
     assert any(path.endswith(f"/{FILE}") for path in seen) and FILE not in seen  # half a file was there, under another name
     assert children[0].returncode not in (None, 0)
     assert everything_in(places / "cache") == ["kdcourse"]
@@ -211,7 +211,7 @@ def test_an_interrupted_download_leaves_nothing_behind_not_even_its_process(plac
 def test_no_such_version_is_one_clear_sentence_and_leaves_nothing(places, capfd):
     (places / "index" / FILE).unlink()
     with pytest.raises(ConnectionError) as caught:
-        downloads.archive("tiny", verbose=0)
+        archives.archive("tiny", verbose=0)
     said = "pip said: ERROR: No matching distribution found for kdcourse-tiny==1.0"
     todo = f"connect to a network and try again, or put the file {FILE} into a folder that KDCOURSE_DATA names"
     assert str(caught.value) == f"kdcourse-tiny==1.0 could not be downloaded ({said}); {todo}"
@@ -234,31 +234,31 @@ def test_no_such_version_is_one_clear_sentence_and_leaves_nothing(places, capfd)
 def test_what_else_pip_can_say(places, monkeypatch, code, message):
     replace_pip(monkeypatch, code)
     with pytest.raises(ConnectionError, match=message):
-        downloads.archive("tiny", verbose=0)
+        archives.archive("tiny", verbose=0)
     assert everything_in(places / "cache") == ["kdcourse"]
 
 
 def test_without_pip_the_sentence_says_how_to_get_it(places, monkeypatch):
-    monkeypatch.setattr(downloads.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(archives.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
         ConnectionError, match=rf"kdcourse-tiny==1.0 could not .* no pip; run .* -m ensurepip and try again, or put the file {FILE}"
     ):
-        downloads.archive("tiny")
+        archives.archive("tiny")
     assert not (places / "cache").exists()
 
 
 def test_a_cache_that_cannot_be_written_is_refused(places, monkeypatch, no_pip_run):
     (places / "cache").write_text("a file where the folder should be")
     with pytest.raises(ValueError, match=r"cache/kdcourse must be a folder that can be written \(.*\); change that, or put the file"):
-        downloads.archive("tiny")
+        archives.archive("tiny")
     (places / "cache").unlink()
 
     def read_only(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(downloads.tempfile, "TemporaryDirectory", read_only)  # root may write everywhere
+    monkeypatch.setattr(archives.tempfile, "TemporaryDirectory", read_only)  # root may write everywhere
     with pytest.raises(ValueError, match=r"must be a folder that can be written \(.*Permission denied\)"):
-        downloads.archive("tiny")
+        archives.archive("tiny")
 
 
 def test_pip_keeps_to_the_temporary_folder_and_to_its_own_modules(places, monkeypatch):
@@ -266,15 +266,15 @@ def test_pip_keeps_to_the_temporary_folder_and_to_its_own_modules(places, monkey
     reader.mkdir()
     (reader / "pip.py").write_text("raise SystemExit('a file of the reader')")
     monkeypatch.chdir(reader)
-    assert downloads.archive("tiny", verbose=0).is_file()  # the real pip, not the reader's file
+    assert archives.archive("tiny", verbose=0).is_file()  # the real pip, not the reader's file
     (places / "cache" / "kdcourse" / FILE).unlink()
     replace_pip(monkeypatch, "import os, sys, tempfile; print(tempfile.gettempdir() == sys.argv[1], sys.stdin.read() == ''); exit(1)")
     with pytest.raises(ConnectionError, match="pip said: True True"):
-        downloads.archive("tiny", verbose=0)
+        archives.archive("tiny", verbose=0)
 
 
 def test_the_command_wants_this_wheel_and_nothing_else(tmp_path):
-    command = downloads._command("kdcourse-tiny==1.0", tmp_path)
+    command = archives._command("kdcourse-tiny==1.0", tmp_path)
     assert command[:4] == [sys.executable, "-m", "pip", "download"] and command[-1] == "kdcourse-tiny==1.0"
     assert {"--no-deps", "--no-cache-dir", "--only-binary"} < set(command)
 
@@ -287,7 +287,7 @@ def test_what_a_killed_download_left_is_removed_but_not_what_is_still_at_work(pl
         (folder / "half.whl").touch()
     for folder in (old, another):
         os.utime(folder, (0, time.time() - 2 * 24 * 3600))
-    downloads.archive("tiny", verbose=0)
+    archives.archive("tiny", verbose=0)
     assert not old.exists() and (young / "half.whl").is_file() and (another / "half.whl").is_file()
 
 
@@ -295,28 +295,28 @@ def test_read_returns_a_member_or_says_what_is_wrong(places, monkeypatch, no_pip
     cached = places / "cache" / "kdcourse" / FILE
     cached.parent.mkdir(parents=True)
     shutil.copy(places / "index" / FILE, cached)
-    assert downloads.read("tiny", "kdcourse_tiny/words.txt") == b"one\n"
+    assert archives.read("tiny", "kdcourse_tiny/words.txt") == b"one\n"
     with pytest.raises(ValueError, match=rf"{FILE} must hold the file 'words.csv', got an archive without it"):
-        downloads.read("tiny", "words.csv")
+        archives.read("tiny", "words.csv")
     cached.write_bytes(b"no zip")
-    entry = {**downloads.registry()["tiny"], "sha256": hashlib.sha256(b"no zip").hexdigest()}
-    monkeypatch.setattr(downloads, "registry", lambda: {"tiny": entry})
+    entry = {**archives.registry()["tiny"], "sha256": hashlib.sha256(b"no zip").hexdigest()}
+    monkeypatch.setattr(archives, "registry", lambda: {"tiny": entry})
     with pytest.raises(ValueError, match=rf"{FILE} must be a whole zip file, got one that cannot be read \(BadZipFile: .*; delete it"):
-        downloads.read("tiny", "kdcourse_tiny/words.txt")
+        archives.read("tiny", "kdcourse_tiny/words.txt")
 
 
 def test_a_damaged_member_is_one_sentence(places, monkeypatch):
-    cached = downloads.archive("tiny", verbose=0)
+    cached = archives.archive("tiny", verbose=0)
     content = cached.read_bytes().replace(b"one\n", b"two\n")  # its checksum inside the zip no longer fits
     cached.write_bytes(content)
-    entry = {**downloads.registry()["tiny"], "sha256": hashlib.sha256(content).hexdigest()}
-    monkeypatch.setattr(downloads, "registry", lambda: {"tiny": entry})
+    entry = {**archives.registry()["tiny"], "sha256": hashlib.sha256(content).hexdigest()}
+    monkeypatch.setattr(archives, "registry", lambda: {"tiny": entry})
     with pytest.raises(ValueError, match="must be a whole zip file, got one that cannot be read .*Bad CRC-32"):
-        downloads.read("tiny", "kdcourse_tiny/words.txt")
+        archives.read("tiny", "kdcourse_tiny/words.txt")
 
 
 def test_the_registry_names_each_archive_whole():
-    for name, entry in downloads.registry().items():
+    for name, entry in archives.registry().items():
         assert set(entry) == {"requirement", "file", "bytes", "sha256", "holds", "licence"}
         package, _, version = entry["requirement"].partition("==")
         assert package == name and entry["file"] == f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
@@ -329,8 +329,8 @@ def test_the_doctor_names_a_missing_archive_with_the_command_that_gets_it(places
     assert "archive tiny                   not here yet: words" in lines
     (line,) = (line for line in missing if line.startswith("tiny "))
     code = line.split('python -c "')[1].removesuffix('"')
-    assert code == "from kdcourse import downloads; downloads.archive('tiny')"
+    assert code == "from kdcourse import archives; archives.archive('tiny')"
     exec(code)
     lines, missing = doctor.report()
-    assert f"archive tiny                   {downloads.find('tiny')}: words" in lines
+    assert f"archive tiny                   {archives.find('tiny')}: words" in lines
     assert not any(line.startswith("tiny ") for line in missing)

@@ -1,4 +1,4 @@
-"""Magnitude pruning by the TensorFlow Model Optimization Toolkit (TFMOT), for Keras 3 models: it wraps only models of Keras 2.
+"""Magnitude pruning by the TensorFlow Model Optimization Toolkit (TFMOT), for Keras 3 models (`kdcourse.tfmot`).
 
 TFMOT counts updates from 1: at step n, before the n-th update, it may make new masks, and it multiplies the weights by the masks. The
 optimizer still moves weights that are masked, until the next step; so at new masks a weight that was gone can come back.
@@ -8,18 +8,18 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from kdcourse import distillation
-from kdcourse.keras_bridge import keras_of, to_keras, to_tf_keras
-from kdcourse.runtime import quiet_start
+from kdcourse import checks, tfmot
+from kdcourse.anatomy import kernel_layers
 
-from .magnitude import ConstantSparsity, PolynomialDecay, prunable_layers, with_plain_zeros
+from .magnitude import with_plain_zeros
+from .schedules import ConstantSparsity, PolynomialDecay
 
 PATTERNS = {"2:4": (2, 4)}
 
 
 def train_with_tfmot(
     model,
-    images: np.ndarray,
+    inputs: np.ndarray,
     targets,
     *,
     schedule: ConstantSparsity | PolynomialDecay | None = None,
@@ -50,69 +50,55 @@ def train_with_tfmot(
 
     Args:
         model: Keras 3, Sequential or functional, of layers that cross the bridge; returns logits; it stays as it is.
-        images: shape ``(examples, ...)``.
-        targets: as `kdcourse.distillation.train` takes them: probabilities, or what `loss` needs (with `losses.pack` and
+        inputs: shape ``(examples, ...)``.
+        targets: as `kdcourse.training.train` takes them: probabilities, or what `loss` needs (with `losses.pack` and
             `losses.distillation_loss` a teacher guides the training).
         schedule: it must end within `updates`.
         pattern: "2:4".
         layers: names of the layers to prune; None takes all that TFMOT can: Dense and Conv, not depthwise, and not Conv1DTranspose.
             With a pattern only Dense and Conv2D with at least 3 inputs.
         frequency: every so many updates the masks are made anew; a pattern does not use it.
-        seed: of the order of the images, and of dropout.
+        seed: of the order of the examples, and of dropout.
         updates: gradient steps.
-        settings: the other arguments of `kdcourse.distillation.train`, such as learning_rate, batch_size, temperature, loss, verbose.
+        settings: the other arguments of `kdcourse.training.train`, such as learning_rate, batch_size, temperature, loss, verbose.
             `callbacks` are of tf_keras.
 
     Raises:
-        ValueError: as `kdcourse.distillation.train` and `to_tf_keras`; both or none of schedule and pattern, a schedule of another kind
+        ValueError: as `kdcourse.training.train` and `to_tf_keras`; both or none of schedule and pattern, a schedule of another kind
             or one that ends after the training, an unknown pattern, a layer that does not exist or cannot be pruned, nothing to prune, a
             frequency below 1.
     """
     prunable = _prunable(model, pattern)
     if (schedule is None) == (pattern is None):
         raise ValueError(f"schedule or pattern must be given, one of the two, got schedule={schedule!r} and pattern={pattern!r}")
-    if pattern is None and not isinstance(schedule, ConstantSparsity | PolynomialDecay):
-        raise ValueError(f"schedule must be a ConstantSparsity or a PolynomialDecay, which TFMOT has, too, got {schedule!r}")
-    if isinstance(frequency, bool) or not isinstance(frequency, int) or frequency < 1:
-        raise ValueError(f"frequency must be an integer >= 1, got {frequency!r}")
-    if pattern is None and isinstance(updates, int) and schedule.end > updates:
-        raise ValueError(f"schedule must end within the {updates} updates of the training, got end={schedule.end}")
-    if "steps_per_execution" in settings:
-        raise ValueError(f"steps_per_execution must be left out, TFMOT needs 1, got {settings['steps_per_execution']!r}")
-    names = set(_checked_names(layers, prunable))
-    tfmot = _tfmot()
+    frequency, updates = checks.whole("frequency", frequency), checks.whole("updates", updates)
+    if pattern is None:
+        if not isinstance(schedule, ConstantSparsity | PolynomialDecay):
+            raise ValueError(f"schedule must be a ConstantSparsity or a PolynomialDecay, which TFMOT has, too, got {schedule!r}")
+        if schedule.end > updates:
+            raise ValueError(f"schedule must end within the {updates} updates of the training, got end={schedule.end}")
+    names = list(prunable) if layers is None else checks.names("layers", layers, prunable)
+    sparsity = tfmot.toolkit("sparsity")
     how = {"sparsity_m_by_n": PATTERNS[pattern]} if pattern else {"pruning_schedule": _translated(schedule, frequency)}
-
-    def wrapped():
-        bridged = to_tf_keras(model)
-        keras_2 = keras_of(bridged)
-
-        def wrap(layer):
-            if isinstance(layer, keras_2.Model):
-                return keras_2.models.clone_model(layer, clone_function=wrap)
-            return tfmot.prune_low_magnitude(layer, **how) if layer.name in names else layer
-
-        return wrap(bridged)
-
-    callbacks = [*settings.pop("callbacks", ()), tfmot.UpdatePruningStep()]
-    settings |= {"callbacks": callbacks, "steps_per_execution": 1}
-    trained = distillation.train(wrapped, images, targets, seed=seed, updates=updates, **settings)
-    return with_plain_zeros(to_keras(tfmot.strip_pruning(trained)))
-
-
-def _tfmot():
-    """Return ``tensorflow_model_optimization.sparsity.keras``; Keras and TensorFlow are loaded first, as TFMOT changes what tf.keras is."""
-    quiet_start()
-    from tensorflow_model_optimization.sparsity import keras as tfmot
-
-    return tfmot
+    pruned = tfmot.train(
+        model,
+        inputs,
+        targets,
+        wrap=lambda layer: sparsity.prune_low_magnitude(layer, **how) if layer.name in names else layer,
+        strip=sparsity.strip_pruning,
+        callbacks=[sparsity.UpdatePruningStep()],
+        seed=seed,
+        updates=updates,
+        **settings,
+    )
+    return with_plain_zeros(pruned)
 
 
 def _prunable(model, pattern: str | None) -> dict:
     """Return {name: layer} of the layers that TFMOT can prune."""
-    if pattern is not None and pattern not in PATTERNS:
-        raise ValueError(f"pattern must be one of {list(PATTERNS)}, got {pattern!r}")
-    found = {name: layer for name, layer in prunable_layers(model).items() if type(layer).__name__ != "Conv1DTranspose"}
+    if pattern is not None:
+        checks.choice("pattern", pattern, PATTERNS)
+    found = {name: layer for name, layer in kernel_layers(model).items() if type(layer).__name__ != "Conv1DTranspose"}
     if pattern is not None:
         plain = {name: layer for name, layer in found.items() if type(layer).__name__ in ("Dense", "Conv2D")}
         found = {name: layer for name, layer in plain.items() if layer.kernel.shape[-2] > 2}
@@ -122,29 +108,19 @@ def _prunable(model, pattern: str | None) -> dict:
     return found
 
 
-def _checked_names(layers, prunable: dict) -> list[str]:
-    names = list(prunable) if layers is None else list(layers)
-    if isinstance(layers, str) or not names:
-        raise ValueError(f"layers must be a list of names out of {list(prunable)}, got {layers!r}")
-    for name in names:
-        if name not in prunable:
-            raise ValueError(f"layers must be out of {list(prunable)}, got {name!r}")
-    return names
-
-
 def _translated(schedule, frequency: int):
     """Return TFMOT's schedule for ours."""
     import tensorflow as tf
 
-    tfmot = _tfmot()
+    sparsity = tfmot.toolkit("sparsity")
     if isinstance(schedule, ConstantSparsity):
-        return tfmot.ConstantSparsity(schedule.sparsity, begin_step=max(1, schedule.begin), frequency=frequency)
+        return sparsity.ConstantSparsity(schedule.sparsity, begin_step=max(1, schedule.begin), frequency=frequency)
 
-    class ToTheEnd(tfmot.PolynomialDecay):
+    class ToTheEnd(sparsity.PolynomialDecay):
         """TFMOT's schedule, whose last masks are made at end_step, whatever the frequency."""
 
         def __call__(self, step):
-            due, sparsity = super().__call__(step)
-            return tf.logical_or(due, tf.equal(step, self.end_step)), sparsity
+            due, share = super().__call__(step)
+            return tf.logical_or(due, tf.equal(step, self.end_step)), share
 
     return ToTheEnd(schedule.initial, schedule.final, schedule.begin, schedule.end, power=schedule.power, frequency=frequency)

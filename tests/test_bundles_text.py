@@ -1,5 +1,6 @@
 """The deployment bundle reads and answers texts as Keras does, without TensorFlow, and refuses what does not fit together."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,8 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdcourse import litert, models, runtime, text_bundle
-from kdcourse.text_bundle import Classifier, classify
+from kdcourse import litert, models, runtime
+from kdcourse.bundles import classify_text
+from kdcourse.bundles import folder as bundles_folder
+from kdcourse.bundles import text as bundles_text
+from kdcourse.bundles.text import Classifier
 
 runtime.quiet_start()
 import keras  # noqa: E402
@@ -53,7 +57,7 @@ def student():
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory, student, vectorizer):
-    return text_bundle.write(tmp_path_factory.mktemp("bundles") / "news", student, vectorizer, LABELS, card=CARD)
+    return bundles_text.write(tmp_path_factory.mktemp("bundles") / "news", student, vectorizer, LABELS, card=CARD)
 
 
 @pytest.fixture(scope="module")
@@ -66,24 +70,29 @@ def by_keras(vectorizer, texts):
 
 
 def test_what_is_in_the_folder(bundle, vectorizer):
-    assert sorted(path.name for path in bundle.iterdir()) == sorted(text_bundle.FILES)
+    assert sorted(path.name for path in bundle.iterdir()) == sorted(bundles_text.FILES)
+    hashes = json.loads((bundle / "config.json").read_bytes())["sha256"]
+    assert hashes == {
+        name: hashlib.sha256((bundle / name).read_bytes()).hexdigest() for name in (*bundles_text.MODELS, "vocabulary.txt", "labels.txt")
+    }
     assert (bundle / "vocabulary.txt").read_bytes().decode().split("\n")[:-1] == vectorizer.get_vocabulary()
     assert (bundle / "labels.txt").read_text(encoding="utf-8").split("\n")[:-1] == LABELS
-    assert (bundle / "classify.py").read_bytes() == open(classify.__file__, "rb").read()
+    assert (bundle / "classify.py").read_bytes() == open(classify_text.__file__, "rb").read()
     card = (bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert card.startswith(CARD) and f"The first {WORDS} words of a text are read" in card
-    assert f"pip install numpy=={version('numpy')} ai-edge-litert=={version('ai-edge-litert')}" in card
-    for name in text_bundle.FILES[:-1]:
+    assert '\n\n    python classify.py "a text"\n\n' in card
+    assert f"    pip install numpy=={version('numpy')} ai-edge-litert=={version('ai-edge-litert')}" in card
+    for name in bundles_text.FILES[:-1]:
         assert f"| {name} | {(bundle / name).stat().st_size:,} |" in card
     assert list(bundle.parent.iterdir()) == [bundle]  # nothing temporary stays
 
 
 def test_the_int8_model_of_a_real_size_is_a_quarter(tmp_path):
     vectorizer = keras.layers.TextVectorization(output_sequence_length=200, vocabulary=[f"w{i}" for i in range(9_998)])
-    folder = text_bundle.write(
+    folder = bundles_text.write(
         tmp_path / "new" / "folder", models.text_average(20), vectorizer, [f"label {i}" for i in range(20)], card=CARD
     )
-    float32, int8 = ((folder / name).stat().st_size for name in text_bundle.MODELS.values())
+    float32, int8 = ((folder / name).stat().st_size for name in bundles_text.MODELS)
     assert float32 > 4 * 320_660 > 3.9 * int8
 
 
@@ -170,7 +179,7 @@ KNOWN = {
 }
 
 
-@pytest.mark.parametrize("model", text_bundle.MODELS.values())
+@pytest.mark.parametrize("model", bundles_text.MODELS)
 @pytest.mark.parametrize(("text", "known"), KNOWN.items(), ids=range(len(KNOWN)))
 def test_every_text_gets_a_finite_answer(bundle, model, text, known):
     classifier = Classifier(bundle, model)
@@ -207,6 +216,17 @@ def configured(**settings):
     return edited("config.json", lambda old: json.dumps(json.loads(old) | settings).encode())
 
 
+def reversed_lines(old):
+    return b"".join(old.splitlines(keepends=True)[::-1])
+
+
+def no_tflite(folder):
+    (folder / "model_int8.tflite").write_bytes(b"PK")
+    config = json.loads((folder / "config.json").read_bytes())
+    config["sha256"]["model_int8.tflite"] = hashlib.sha256(b"PK").hexdigest()
+    (folder / "config.json").write_text(json.dumps(config))
+
+
 @pytest.mark.parametrize(
     ("damage", "error", "message"),
     [
@@ -214,34 +234,23 @@ def configured(**settings):
         (lambda folder: (folder / "vocabulary.txt").unlink(), FileNotFoundError, "a bundle with vocabulary.txt in it"),
         (lambda folder: (folder / "labels.txt").unlink(), FileNotFoundError, "a bundle with labels.txt in it"),
         (lambda folder: (folder / "model_int8.tflite").unlink(), FileNotFoundError, "a bundle with model_int8.tflite in it"),
-        (
-            edited("config.json", lambda old: old[:50]),
-            ValueError,
-            "config.json must tell words, vocabulary and models in JSON, got JSONDec",
-        ),
-        (edited("config.json", lambda old: b"[]"), ValueError, "config.json must tell words, vocabulary and models"),
-        (edited("config.json", lambda old: b"\xff"), ValueError, "config.json must tell words, vocabulary and models"),
+        (edited("config.json", lambda old: old[:50]), ValueError, "config.json must tell words, models and sha256 in JSON, got JSONDec"),
+        (edited("config.json", lambda old: b"[]"), ValueError, "config.json must tell words, models and sha256"),
+        (edited("config.json", lambda old: b"\xff"), ValueError, "config.json must tell words, models and sha256"),
         (edited("config.json", lambda old: b"{}"), ValueError, "config.json must tell words, .* got KeyError"),
+        (edited("config.json", lambda old: b"[" * 200_000), ValueError, "config.json must tell words, .* got RecursionError"),
         (configured(models=None), ValueError, "config.json must tell words, .* got TypeError"),
         (configured(models=["other.tflite"]), ValueError, r"model must be one of \['other.tflite'\], got 'model_int8.tflite'"),
         (configured(words=WORDS + 1), ValueError, f"model_int8.tflite must read {WORDS + 1} word numbers, got one that reads "),
         (configured(words="12"), ValueError, "model_int8.tflite must read 12 word numbers, got one that reads "),
-        (edited("vocabulary.txt", lambda old: old[: len(old) // 2]), ValueError, r"vocabulary.txt must have \d+ lines, the first empty"),
-        (edited("vocabulary.txt", lambda old: old.replace(b"\n", b"\r\n")), ValueError, "vocabulary.txt must have"),
-        (
-            edited("labels.txt", lambda old: old + b"more\n"),
-            ValueError,
-            "labels.txt must have one label for each of 3 outputs, got 4",
-        ),
-        (edited("labels.txt", lambda old: b""), ValueError, "labels.txt must have one label for each of 3 outputs, got 0"),
-        (edited("labels.txt", lambda old: old[:-1] + b"\xff"), ValueError, "labels.txt must be text in UTF-8"),
-        (
-            edited("model_int8.tflite", lambda old: b""),
-            ValueError,
-            "model_int8.tflite must be a .tflite file, got one that LiteRT refuses: ",
-        ),
-        (edited("model_int8.tflite", lambda old: old[:-200]), ValueError, "model_int8.tflite must be a .tflite file, got one that LiteRT"),
-        (edited("model_int8.tflite", lambda old: b"PK" + old), ValueError, "model_int8.tflite must be a .tflite file, got one that LiteRT"),
+        (configured(words=12.0), ValueError, "model_int8.tflite must read 12.0 word numbers, got one that reads "),
+        # files that would answer, but do not belong together
+        (edited("vocabulary.txt", reversed_lines), ValueError, "vocabulary.txt must be the file that the bundle was written with, .*"),
+        (edited("vocabulary.txt", lambda old: old.replace(b"\n", b"\r\n")), ValueError, "vocabulary.txt must be the file that"),
+        (edited("labels.txt", reversed_lines), ValueError, "labels.txt must be the file that the bundle was written with, as config.json"),
+        (edited("labels.txt", lambda old: old[:-1] + b"\xff"), ValueError, "labels.txt must be the file that the bundle was written with"),
+        (edited("model_int8.tflite", lambda old: old[:-200]), ValueError, "model_int8.tflite must be the file that the bundle was written"),
+        (no_tflite, ValueError, "model_int8.tflite must be a .tflite file, got one that LiteRT refuses: "),
     ],
 )
 def test_a_damaged_bundle_is_told_in_one_sentence(bundle, tmp_path, damage, error, message):
@@ -251,6 +260,17 @@ def test_a_damaged_bundle_is_told_in_one_sentence(bundle, tmp_path, damage, erro
     with pytest.raises(error, match=message) as raised:
         Classifier(folder)
     assert "\n" not in str(raised.value)
+
+
+def test_open_is_quiet(bundle, capfd):
+    Classifier(bundle)
+    assert "XNNPACK" in capfd.readouterr().err
+    for model in bundles_text.MODELS:
+        opened = bundles_text.open(bundle, model)
+        np.testing.assert_array_equal(opened.logits(CORPUS[0]), Classifier(bundle, model).logits(CORPUS[0]))
+        capfd.readouterr()
+    bundles_text.open(bundle)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_an_unknown_model(bundle):
@@ -283,12 +303,16 @@ def test_the_command_line(bundle):
 
 def test_the_command_line_says_what_is_wrong(bundle, tmp_path):
     done = run(bundle, "--help")
-    assert done.returncode == 1 and done.stderr.decode().startswith(classify.__doc__)
+    assert done.returncode == 1 and done.stderr.decode().startswith(classify_text.__doc__)
     folder = shutil.copytree(bundle, tmp_path / "copy")
     (folder / "labels.txt").write_text("one\n")
     done = run(folder, "car")
     assert done.returncode == 1 and done.stdout == b"" and b"Traceback" not in done.stderr
-    assert done.stderr.decode().splitlines()[-1].endswith("labels.txt must have one label for each of 3 outputs, got 1")
+    assert (
+        done.stderr.decode()
+        .splitlines()[-1]
+        .endswith("must be the file that the bundle was written with, as config.json tells, got another one")
+    )
 
 
 def vectors(words=WORDS, adapted=True, **settings):
@@ -313,11 +337,11 @@ def reader(dtype="int32", batch=None, words=WORDS, embedded=True):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda: {"class_names": LABELS[:2]}, "class_names must have one name for each of student's 3 outputs, got 2"),
-        (lambda: {"class_names": "abc"}, "class_names must have one name for each of student's 3 outputs, got 1"),
+        (lambda: {"class_names": LABELS[:2]}, "class_names must be one name for each of student's 3 outputs, got 2"),
+        (lambda: {"class_names": "abc"}, "class_names must be a list of at least 1 strings that are not empty, got 'abc'"),
         (lambda: {"class_names": ["a", "b\nc", "d"]}, r"class_names must be texts of one line, got 'b\\nc'"),
-        (lambda: {"class_names": ["a", "", "d"]}, "class_names must be texts of one line, got ''"),
-        (lambda: {"class_names": ["a", 7, "d"]}, "class_names must be texts of one line, got 7"),
+        (lambda: {"class_names": ["a", "", "d"]}, r"class_names must be a list of .* strings that are not empty, got \['a', '', 'd'\]"),
+        (lambda: {"class_names": ["a", 7, "d"]}, r"class_names must be a list of .* strings that are not empty, got \['a', 7, 'd'\]"),
         (lambda: {"card": " "}, "card must be a text in Markdown, got ' '"),
         (lambda: {"card": None}, "card must be a text in Markdown, got None"),
         (
@@ -358,7 +382,7 @@ def reader(dtype="int32", batch=None, words=WORDS, embedded=True):
 def test_what_does_not_fit_is_refused_before_any_work(tmp_path, student, vectorizer, change, message):
     given = {"student": student, "vectorizer": vectorizer, "class_names": LABELS, "card": CARD} | change()
     with pytest.raises(ValueError, match=message):
-        text_bundle.write(tmp_path / "parent" / "news", given.pop("student"), given.pop("vectorizer"), given.pop("class_names"), **given)
+        bundles_text.write(tmp_path / "parent" / "news", given.pop("student"), given.pop("vectorizer"), given.pop("class_names"), **given)
     assert not (tmp_path / "parent").exists()
 
 
@@ -368,7 +392,7 @@ def test_a_tf_keras_student_is_refused(tmp_path, vectorizer):
         [tf_keras.layers.Input((WORDS,), dtype="int32"), tf_keras.layers.Embedding(60, 4), tf_keras.layers.Flatten()]
     )
     with pytest.raises(ValueError, match=r"student must be a Keras 3 model, got sequential\w* of tf_keras"):
-        text_bundle.write(tmp_path / "news", other, vectorizer, LABELS, card=CARD)
+        bundles_text.write(tmp_path / "news", other, vectorizer, LABELS, card=CARD)
 
 
 def contents(folder):
@@ -377,7 +401,7 @@ def contents(folder):
 
 def test_only_a_bundle_is_replaced(bundle, tmp_path, student, vectorizer):
     def again(folder):
-        return text_bundle.write(folder, student, vectorizer, LABELS, card="# Second")
+        return bundles_text.write(folder, student, vectorizer, LABELS, card="# Second")
 
     own = tmp_path / "own"
     own.mkdir()
@@ -400,7 +424,7 @@ def test_only_a_bundle_is_replaced(bundle, tmp_path, student, vectorizer):
     (tmp_path / "link").symlink_to(with_notes, target_is_directory=True)
     assert again(tmp_path / "link") == with_notes
     assert (with_notes / "MODEL_CARD.md").read_text().startswith("# Second")
-    assert sorted(path.name for path in with_notes.iterdir()) == sorted(text_bundle.FILES)
+    assert sorted(path.name for path in with_notes.iterdir()) == sorted(bundles_text.FILES)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link", "own", "with_notes"]
 
 
@@ -424,15 +448,16 @@ def other_answers(monkeypatch):
     monkeypatch.setattr(Classifier, "logits", lambda self, text: right(self, text) + 10)
 
 
-def no_second_rename(monkeypatch):
-    right = os.replace
+def no_second_rename(error):
+    def break_it(monkeypatch, right=os.replace):
+        def replace(source, target):
+            if os.path.basename(source) == "new":
+                raise error
+            right(source, target)
 
-    def replace(source, target):
-        if os.path.basename(source) == "new":
-            raise OSError("disk full")
-        right(source, target)
+        monkeypatch.setattr(bundles_folder.os, "replace", replace)
 
-    monkeypatch.setattr(text_bundle.os, "replace", replace)
+    return break_it
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["a bundle is there", "new"])
@@ -440,8 +465,9 @@ def no_second_rename(monkeypatch):
     ("break_it", "message"),
     [
         (breaking("to_tflite", litert), "disk full"),
-        (breaking("_card", text_bundle), "disk full"),
-        (no_second_rename, "disk full"),
+        (breaking("copyfile", bundles_folder.shutil), "disk full"),
+        (no_second_rename(OSError("disk full")), "disk full"),
+        (no_second_rename(KeyboardInterrupt("stop")), "stop"),
         (other_words, "the bundle must read the same words as vectorizer, but differs on the text "),
         (other_answers, "model_float32.tflite must agree with student to 0.00.*, but its answers differ by 1e"),
     ],
@@ -452,15 +478,15 @@ def test_a_bundle_is_written_whole_or_not_at_all(bundle, tmp_path, student, vect
         shutil.copytree(bundle, folder)
     before = contents(tmp_path)
     break_it(monkeypatch)
-    with pytest.raises((OSError, RuntimeError), match=message):
-        text_bundle.write(folder, student, vectorizer, LABELS, card="# Second")
+    with pytest.raises((OSError, RuntimeError, KeyboardInterrupt), match=message):
+        bundles_text.write(folder, student, vectorizer, LABELS, card="# Second")
     assert contents(tmp_path) == before and folder.exists() == there
     assert list(tmp_path.iterdir()) == ([folder] if there else [])
 
 
 def test_a_convolution_in_a_bundle(tmp_path, vectorizer):
     student = random_student(models.text_cnn, filters=16)
-    classifier = Classifier(text_bundle.write(tmp_path / "news", student, vectorizer, LABELS, card=CARD), "model_float32.tflite")
+    classifier = Classifier(bundles_text.write(tmp_path / "news", student, vectorizer, LABELS, card=CARD), "model_float32.tflite")
     texts = texts_of(10)
     np.testing.assert_allclose([classifier.logits(text) for text in texts], student(by_keras(vectorizer, texts)), rtol=1e-4, atol=1e-4)
 
@@ -472,7 +498,7 @@ def test_a_recurrent_student_in_a_bundle(tmp_path):
     unrolled = models.text_gru(len(LABELS), vocabulary=60, words=100, width=24, unroll=True)
     trained.set_weights([weights / 4 for weights in trained.get_weights()])
     unrolled.set_weights(trained.get_weights())
-    folder = text_bundle.write(tmp_path / "news", unrolled, vectorizer, LABELS, card=CARD)
+    folder = bundles_text.write(tmp_path / "news", unrolled, vectorizer, LABELS, card=CARD)
     texts = [*texts_of(10), " ".join(CORPUS * 6)]
     expected = np.asarray(trained(by_keras(vectorizer, texts)))
     for model, most in (("model_float32.tflite", 1e-4), ("model_int8.tflite", 0.05)):
@@ -508,7 +534,7 @@ def test_the_bundle_runs_where_only_numpy_and_litert_are(bundle, tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["heavy"] == []
-    for model in text_bundle.MODELS.values():
+    for model in bundles_text.MODELS:
         here = Classifier(bundle, model)
         np.testing.assert_allclose(found["answers"][model], [here.probabilities(text) for text in texts], rtol=0, atol=1e-5)
     done = run(folder, CORPUS[0], python=python)
