@@ -190,9 +190,10 @@ def checks_say_how_it_stands(nb, path):
         if "check" in tags(cell):
             said = "".join(output.get("text", "") for output in cell.outputs).splitlines()
             calls = [n for n in ast.walk(_parsed(cell.source)) if isinstance(n, ast.Call) and ast.unparse(n.func) == "quiz.check"]
-            wanted = [f"✓ {c.args[0].value}" if solved else f"○ {c.args[0].value}: not solved yet" for c in calls]
+            titles = [call.args[0].value for call in calls if call.args and isinstance(call.args[0], ast.Constant)]
+            wanted = [f"✓ {title}" if solved else f"○ {title}: not solved yet" for title in titles]
             found += [f"a check cell must print {line!r}: {_first_line(cell)}" for line in wanted if line not in said]
-            found += [] if wanted else [f"a check cell needs a quiz.check: {_first_line(cell)}"]
+            found += [] if wanted else [f'a check cell needs quiz.check("title"): {_first_line(cell)}']
     return found
 
 
