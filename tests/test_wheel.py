@@ -11,13 +11,13 @@ from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).resolve().parents[1]
 ALONE = """
-from kdcourse import datasets, models, quiz, records
+from kdcourse import datasets, evidence, models, quiz
 from kdcourse.widgets import TemperatureExplorer
 import kdcourse
 logits = models.load_logits("mnist-5k-teacher").test
 data = datasets.load("mnist-5k")
 TemperatureExplorer(data.x_test[:2], data.y_test[:2], logits[:2])
-assert records.names() and quiz.load("01_soft_labels")
+assert evidence.names() and quiz.load("01_soft_labels")
 print(kdcourse.__file__)
 """
 

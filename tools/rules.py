@@ -20,7 +20,7 @@ import nbformat
 from chapters import ROOT, notebook_path, slugs, tags
 from IPython.core.inputtransformer2 import TransformerManager
 
-from kdcourse import evidence, records
+from kdcourse import evidence
 
 # What a page says, where a rule looks for it: the one place to change when the pages speak another language.
 HEADINGS = ("what you will be able to do", "what goes wrong", "interview corner", "summary", "what's next", "references")
@@ -37,6 +37,7 @@ CELLS = (40, 80)
 WORDS = (1500, 2800)
 EXERCISES = (2, 3)
 ALT_CHARACTERS = 30
+LOADS = re.compile(r"""\b(?:evidence|records)\.load\(["'](\w+)["']\)""")
 PLACE = re.compile(r"(?<![\w.])(?:/(?:home|root|tmp|Users|opt|mnt|usr|var|content)/|[A-Z]:\\)")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 WIDGETS = "application/vnd.jupyter.widget-state+json"
@@ -201,9 +202,10 @@ def tables_are_those_of_the_records(nb, path):
     """What a notebook shows of a record is what the record says today."""
     found = []
     for cell in code(nb):
-        shown = "".join(o.get("text", "") for o in cell.outputs)
-        for name in re.findall(r"""records\.load\(["'](\w+)["']\)""", cell.source):
-            if "evidence.table(" in cell.source and name in records.names() and evidence.table(records.load(name)) not in shown:
+        shown = "".join(["\n", *(o.get("text", "") + o.get("data", {}).get("text/plain", "") + "\n" for o in cell.outputs)])
+        for name in set(LOADS.findall(cell.source)) & set(evidence.names()):
+            begun = "evidence.table(" in cell.source or f"\n{name}: " in shown  # a record that is shown shows its table
+            if begun and evidence.table(evidence.load(name)) not in shown:
                 found.append(f"not the table of the record {name} as it is today: build the notebook again")
     return found
 
@@ -243,11 +245,9 @@ def has_a_widget(nb, path):
 
 def shows_its_records(nb, path):
     """An experiment on the page is shown on the page."""
-    source = "\n".join(cell.source for cell in code(nb))
+    loaded = {name for cell in code(nb) for name in LOADS.findall(cell.source)}
     names = [n for cell in code(nb) if "experiment" in tags(cell) for n in experiment.marked(cell.source)]
-    return [f"no records.load({name!r})" for name in names if not re.search(rf"""records\.load\(["']{name}["']\)""", source)] or (
-        [] if names else ["no experiment"]
-    )
+    return [f"no evidence.load({name!r})" for name in names if name not in loaded] if names else ["no experiment"]
 
 
 def has_exercises_with_checks(nb, path):
