@@ -7,6 +7,7 @@
 The option --float32 reads model_float32.tflite instead of model_int8.tflite.
 """
 
+import hashlib
 import json
 import sys
 import time
@@ -30,35 +31,24 @@ class Classifier:
         folder = Path(folder)
         try:
             config = json.loads(_read(folder, "config.json"))
-            self.length, size, models = config["words"], config["vocabulary"], list(config["models"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{folder / 'config.json'} must tell words, vocabulary and models in JSON, got {error!r}") from None
+            self.length, models, sha256 = config["words"], list(config["models"]), dict(config["sha256"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"{folder / 'config.json'} must tell words, models and sha256 in JSON, got {error!r:.80}") from None
         if model not in models:
             raise ValueError(f"model must be one of {models}, got {model!r}")
-
-        vocabulary = _read(folder, "vocabulary.txt").removesuffix(b"\n").split(b"\n")
-        if vocabulary[:2] != [b"", b"[UNK]"] or len(vocabulary) != size:
-            raise ValueError(f"{folder / 'vocabulary.txt'} must have {size} lines, the first empty, the second [UNK], got another file")
-        self.number = {word: number for number, word in enumerate(vocabulary)}
+        vocabulary, labels, content = (_read(folder, name, sha256) for name in ("vocabulary.txt", "labels.txt", model))
+        self.number = {word: number for number, word in enumerate(vocabulary.removesuffix(b"\n").split(b"\n"))}
+        self.class_names = labels.decode("utf-8").splitlines()
         try:
-            self.class_names = _read(folder, "labels.txt").decode("utf-8").splitlines()
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{folder / 'labels.txt'} must be text in UTF-8, got {error}") from None
-
-        try:
-            self.model = Interpreter(model_content=_read(folder, model), num_threads=1)
+            self.model = Interpreter(model_content=content, num_threads=1)
             self.model.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise ValueError(f"{folder / model} must be a .tflite file, got one that LiteRT refuses: {reason}") from None
         given, answer = self.model.get_input_details()[0], self.model.get_output_details()[0]
         self.given, self.answer = given["index"], answer["index"]
-        if (*given["shape"], given["dtype"]) != (1, self.length, np.int32):
+        if not isinstance(self.length, int) or (*given["shape"], given["dtype"]) != (1, self.length, np.int32):
             raise ValueError(f"{folder / model} must read {self.length} word numbers, got one that reads {given['shape']} {given['dtype']}")
-        if (*answer["shape"], answer["dtype"]) != (1, len(self.class_names), np.float32):
-            raise ValueError(
-                f"{folder / 'labels.txt'} must have one label for each of {answer['shape'][-1]} outputs, got {len(self.class_names)}"
-            )
 
     def words(self, text: str) -> np.ndarray:
         """Return the numbers of the first words, int32, shape (1, words): 0 fills up, 1 is a word outside the vocabulary.
@@ -93,10 +83,13 @@ class Classifier:
         return odds / odds.sum()
 
 
-def _read(folder: Path, name: str) -> bytes:
+def _read(folder: Path, name: str, sha256: dict | None = None) -> bytes:
     if not (folder / name).is_file():
         raise FileNotFoundError(f"folder must be a bundle with {name} in it, got {folder}")
-    return (folder / name).read_bytes()
+    content = (folder / name).read_bytes()
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256.get(name):
+        raise ValueError(f"{folder / name} must be the file that the bundle was written with, as config.json tells, got another one")
+    return content
 
 
 def latency(classifier: Classifier, text: str, runs: int = 2000) -> tuple[float, float]:
