@@ -70,7 +70,7 @@ def outputs(
 
     if cache is not None:
         probe = asked(0, inputs[:PROBE])  # first, because only now a model of one's own class has weights
-        key = {"inputs": _sha256([inputs]), "weights": _sha256(model.get_weights()), "features": features}
+        key = {"inputs": _sha256([inputs]), "weights": _sha256(model.get_weights()), "features": _places(model, features)}
         if Path(cache).exists():
             return _read(Path(cache), key, names, len(inputs), probe)
     starts = range(0, len(inputs), batch_size)
@@ -80,6 +80,12 @@ def outputs(
         bar.update(done)
     found = {name: np.concatenate([part[name] for part in parts]) for name in names}
     return found if cache is None else _keep(Path(cache), key, found)
+
+
+def _places(model, features: list[str]) -> list[int]:
+    """Return the layers' places in the model: Keras numbers its names through, so a model that is built again has others."""
+    order = [layer.name for layer in getattr(model, "layers", ())]
+    return [order.index(name) for name in features]
 
 
 def _keep(path: Path, key: dict, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -165,7 +165,7 @@ def labels(name: str, values, classes: int, rows: int | None = None, *, unknown:
     """
     found, least = np.asarray(values), -1 if unknown else 0
     if found.ndim != 1 or (len(found) != rows if rows is not None else not len(found)) or found.dtype.kind not in "iu":
-        refuse(name, f"a vector of {'at least 1' if rows is None else rows} integers", f"shape {found.shape} and type {found.dtype}")
+        refuse(name, "a vector of integers" if rows is None else f"a vector of {rows} integers", f"shape {found.shape} and type {found.dtype}")
     if (outside := found[(found < least) | (found >= classes)]).size:
         refuse(name, f"in 0..{classes - 1}{', or -1 for no label' if unknown else ''}", outside[0])
     return found.astype(np.int64)
@@ -202,7 +202,7 @@ def names(name: str, values, known: Iterable[str] | None = None, least: int = 1)
     found = list(values) if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping) else [None]
     among = "strings that are not empty" if known is None else f"names out of {', '.join(known := list(known))}"
     if len(found) < least or not all(isinstance(one, str) and one.strip() for one in found):
-        refuse(name, f"a list of {f'at least {least} ' if least else ''}{among}", shown(values))
+        refuse(name, f"a list of {among}{f', at least {least}' if least else ''}", shown(values))
     for one in found:
         if known is not None and one not in known:
             refuse(name, among, shown(one))

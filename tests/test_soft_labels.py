@@ -116,7 +116,7 @@ def test_soft_targets():
         (lambda: s.entropy([0.5, 0.6]), "probabilities must be >= 0 and sum to 1"),
         (lambda: s.one_hot([0, 10], 10), r"labels must be in 0\.\.9, got 10"),
         (lambda: s.one_hot([-1], 10), r"labels must be in 0\.\.9, got -1"),
-        (lambda: s.one_hot([0.5], 10), "labels must be a vector of at least 1 integers"),
+        (lambda: s.one_hot([0.5], 10), "labels must be a vector of integers"),
         (lambda: s.one_hot([0], 0), "classes must be an integer >= 2, got 0"),
         (lambda: s.softmax(["a", "b"]), "logits must be numbers in an array, got"),
         (lambda: s.smooth([0], 10, "0.1"), r"epsilon must be one number in \[0, 1\), got '0.1'"),
