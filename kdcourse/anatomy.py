@@ -175,14 +175,15 @@ def copied(model):
 
 def _check_copy(model, new) -> None:
     """Refuse a copy that answers otherwise than its model."""
+    import tensorflow as tf
+
+    inputs = model.inputs[0] if type(model).__name__ == "Sequential" else model.input  # one, or several in the structure that it reads
+    vocabulary = smallest_vocabulary(model)
     try:
-        examples = [sample(tuple(tensor.shape), _dtype(tensor), smallest_vocabulary(model)) for tensor in model.inputs]
-        given = examples[0] if len(examples) == 1 else examples
+        given = tf.nest.map_structure(lambda tensor: sample(tuple(tensor.shape), _dtype(tensor), vocabulary), inputs)
         expected = model(given, training=False)
     except Exception:  # open axes that the layers cannot take so short, an input that is no number: there is nothing to compare
         return
-    import tensorflow as tf
-
     try:
         pairs = list(zip(tf.nest.flatten(expected), tf.nest.flatten(new(given, training=False)), strict=True))
         same = all(np.allclose(old, copy, rtol=1e-3, atol=1e-5, equal_nan=True) for old, copy in pairs)

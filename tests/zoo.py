@@ -7,6 +7,7 @@ returns a new model, and a test may do with it what it likes.
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 
 SHAPE = (8, 8, 2)  # what an architecture reads, unless it says something else
@@ -29,13 +30,14 @@ def examples(n=120, classes=3, shape=(8, 8, 1), seed=0):
 
 
 def given(model, n=6, seed=5):
-    """Return random inputs for a model: an array, or a dict of them by input; word numbers where it reads integers."""
-    draw, found = np.random.default_rng(seed), {}
-    for tensor in model.inputs:
+    """Return random inputs for a model, in the structure that it reads; word numbers where it reads integers."""
+    draw = np.random.default_rng(seed)
+
+    def drawn(tensor):
         shape = (n, *(size or 6 for size in tensor.shape[1:]))
-        integers = "int" in str(tensor.dtype)
-        found[tensor.name] = draw.integers(0, 3, shape).astype(np.int32) if integers else draw.normal(0, 1, shape).astype(np.float32)
-    return found if len(found) > 1 else found.popitem()[1]
+        return draw.integers(0, 3, shape, np.int32) if "int" in str(tensor.dtype) else draw.normal(0, 1, shape).astype(np.float32)
+
+    return tf.nest.map_structure(drawn, model.input if len(model.inputs) > 1 else model.inputs[0])
 
 
 def randomized(model, seed=0):
@@ -48,7 +50,9 @@ def randomized(model, seed=0):
         matrix = "kernel" in variable.name
         return draw.normal(0, np.prod(weight.shape[:-1]) ** -0.5 if matrix else 1, weight.shape)
 
-    for layer in leaves(model):
+    for layer in parts(model):
+        if isinstance(layer, keras.Model | tf_keras.Model) or not hasattr(layer, "get_weights"):  # an operation such as `x + y`
+            continue
         weights = zip(layer.weights, layer.get_weights(), strict=True)
         layer.set_weights([drawn(variable, weight).astype(weight.dtype) for variable, weight in weights])
         if hasattr(layer, "finalize_state"):
@@ -56,13 +60,12 @@ def randomized(model, seed=0):
     return model
 
 
-def leaves(model):
-    """Yield the layers of a model, and those of the models inside it."""
+def parts(model):
+    """Yield the layers of a model, and behind each model inside it the layers of that."""
     for layer in model.layers:
+        yield layer
         if isinstance(layer, keras.Model | tf_keras.Model):
-            yield from leaves(layer)
-        elif hasattr(layer, "get_weights"):
-            yield layer
+            yield from parts(layer)
 
 
 # the smallest ones
