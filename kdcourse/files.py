@@ -26,6 +26,37 @@ def data_path(*parts: str) -> Path:
     raise FileNotFoundError("the course's data folder is missing; install kdcourse again")
 
 
+def home_folder() -> Path | None:
+    """Return the user's home folder; None where there is none, as in a container that runs under a user number of its own."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    return home if home.is_absolute() and home != Path(home.anchor) else None  # the root is what stands for "no home" there
+
+
+def cache_folder() -> Path:
+    """Return the folder of what can be fetched or computed again: ``kdcourse`` in the user's cache folder.
+
+    That is the folder that XDG_CACHE_HOME names (a relative one is ignored, as its rule demands), else ``~/.cache``, else, where there is
+    no home folder, the folder of temporary files.
+    """
+    named, home = Path(os.environ.get("XDG_CACHE_HOME", "")), home_folder()
+    return (named if named.is_absolute() else home / ".cache" if home else Path(tempfile.gettempdir())) / "kdcourse"
+
+
+def own_folder() -> Path | None:
+    """Return the folder with files of the reader's own, which the variable KDCOURSE_DATA names; None where it is not set.
+
+    Raises:
+        ValueError: it names no folder.
+    """
+    own = os.environ.get("KDCOURSE_DATA")
+    if own and not Path(own).is_dir():
+        raise ValueError(f"KDCOURSE_DATA must name a folder, got {own!r}")
+    return Path(own) if own else None
+
+
 @contextmanager
 def written_whole(path: str | os.PathLike):
     """Give a temporary path beside `path`; rename it to `path` when the block ends, delete it when the block fails.

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ import zipfile
 
 import pytest
 
-from kdcourse import archives, doctor, files
+from kdcourse import archives, doctor
 
 FILE = "kdcourse_tiny-1.0-py3-none-any.whl"
 
@@ -56,7 +57,7 @@ def no_pip_run(monkeypatch):
 
 def replace_pip(monkeypatch, code):
     """Let ``python -c code`` run in place of pip; ``sys.argv[1]`` is the temporary folder."""
-    monkeypatch.setattr(archives, "_command", lambda requirement, part: [sys.executable, "-c", code, str(part)])
+    monkeypatch.setattr(archives, "_command", lambda requirement, part: [sys.executable, "-c", code, part])
 
 
 def everything_in(folder):
@@ -71,7 +72,7 @@ def test_a_missing_archive_is_fetched_into_the_cache_and_then_found_there(places
     assert everything_in(path.parent) == [FILE]
     shown = capfd.readouterr()
     assert shown.err == ""  # a notebook would show it in red
-    assert shown.out.startswith("\rfetching tiny: 0 of 0 MB") and shown.out.count("\n") == 1 and shown.out.endswith("\n")
+    assert shown.out == "fetching tiny: 0 MB from the package index\n"
     shutil.rmtree(places / "index")
     assert archives.archive("tiny") == path  # no second download
     assert capfd.readouterr().out == ""
@@ -80,31 +81,6 @@ def test_a_missing_archive_is_fetched_into_the_cache_and_then_found_there(places
 def test_verbose_0_is_silent(places, capfd):
     archives.archive("tiny", verbose=0)
     assert capfd.readouterr() == ("", "")
-
-
-def test_progress_is_what_has_arrived_in_the_one_line(places, monkeypatch, capsys):
-    entry = {**archives.registry()["tiny"], "bytes": 20_000_000}
-    monkeypatch.setattr(archives, "registry", lambda: {"tiny": entry})
-    replace_pip(monkeypatch, "import os, sys, time\nwhile not os.path.exists(sys.argv[1] + '/go'): time.sleep(0.01)\nsys.exit(3)")
-    seen = []
-
-    def arrived(part, real=archives._arrived):
-        """Play the fetching: 4 MB more each time somebody looks, in a folder below; after the sixth look, let "pip" end."""
-        (part / "pip-unpack").mkdir(exist_ok=True)
-        with (part / "pip-unpack" / FILE).open("ab") as file:
-            file.write(bytes(4_000_000))
-        seen.append(real(part))
-        if len(seen) == 6:
-            (part / "go").touch()
-        return seen[-1]
-
-    monkeypatch.setattr(archives, "_arrived", arrived)
-    with pytest.raises(ConnectionError):
-        archives.archive("tiny")
-    assert seen[:6] == [4_000_000 * n for n in range(1, 7)]
-    shown = capsys.readouterr().out
-    assert shown.startswith("".join(f"\rfetching tiny: {mb} of 20 MB" for mb in (4, 8, 12, 16, 20, 20)))  # never more than there is
-    assert shown.count("\n") == 1 and shown.endswith("\n")
 
 
 def test_the_readers_folder_comes_first_and_the_cache_serves_what_is_not_there(places, monkeypatch, no_pip_run):
@@ -126,16 +102,10 @@ def test_a_download_goes_to_the_cache_although_the_reader_has_a_folder(places, m
     assert everything_in(places / "own") == []
 
 
-def test_the_cache_is_below_home_when_nothing_else_is_said(monkeypatch, tmp_path):
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(archives.Path, "home", lambda: tmp_path)
-    assert files.cache_folder() == tmp_path / ".cache" / "kdcourse"
-
-
 @pytest.mark.parametrize("name", ["tinny", None, ["tiny"]])
 @pytest.mark.parametrize("function", [archives.find, archives.archive, lambda name: archives.read(name, "a")])
 def test_an_unknown_name_names_the_known_ones(places, no_pip_run, function, name):
-    with pytest.raises(ValueError, match=r"name must be one of \['tiny'\], got "):
+    with pytest.raises(ValueError, match="name must be one of tiny, got "):
         function(name)
 
 
@@ -156,24 +126,14 @@ def test_a_wrong_file_is_refused_and_stays_and_the_right_one_in_its_place_is_tak
     assert archives.archive("tiny") == own
 
 
-def test_a_file_is_hashed_once_until_it_changes(places, monkeypatch):
-    archives.archive("tiny", verbose=0)
-    path, hashed = archives.archive("tiny"), []
-
-    def count(file, kind, real=hashlib.file_digest):
-        hashed.append(file.name)
-        return real(file, kind)
-
-    monkeypatch.setattr(archives.hashlib, "file_digest", count)
-    archives.archive("tiny")
-    assert hashed == []
-    content = bytearray(path.read_bytes())
-    content[50] ^= 1  # as long as before
+def test_a_file_that_changes_is_noticed_even_where_its_time_and_size_do_not(places):
+    path = archives.archive("tiny", verbose=0)
+    content, changed = bytearray(path.read_bytes()), path.stat().st_mtime_ns
+    content[50] ^= 1
     path.write_bytes(content)
-    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+    os.utime(path, ns=(0, changed))
     with pytest.raises(ValueError, match="must be the registered tiny"):
         archives.archive("tiny")
-    assert len(hashed) == 1
 
 
 def test_a_download_with_a_wrong_hash_leaves_nothing_behind(places):
@@ -183,29 +143,28 @@ def test_a_download_with_a_wrong_hash_leaves_nothing_behind(places):
     assert everything_in(places / "cache") == ["kdcourse"]
 
 
-@pytest.mark.parametrize("interruption", [KeyboardInterrupt, RuntimeError])
-def test_an_interrupted_download_leaves_nothing_behind_not_even_its_process(places, monkeypatch, interruption, capsys):
-    replace_pip(monkeypatch, f"import pathlib, sys, time; pathlib.Path(sys.argv[1], {FILE!r}).write_bytes(bytes(99)); time.sleep(600)")
-    children, seen = [], []
-
-    def popen(*args, real=subprocess.Popen, **kwargs):
-        children.append(real(*args, **kwargs))
-        return children[-1]
-
-    def arrived(part, real=archives._arrived):
-        if real(part) < 99:  # not yet
-            return 0
-        seen.extend(everything_in(places / "cache" / "kdcourse"))
-        raise interruption
-
-    monkeypatch.setattr(archives.subprocess, "Popen", popen)
-    monkeypatch.setattr(archives, "_arrived", arrived)
-    with pytest.raises(interruption):
+def test_an_interrupted_download_leaves_nothing_behind_not_even_its_process(places):
+    """A process of its own is interrupted as a reader does it, while half a file is there."""
+    code = f"""if True:
+        import pathlib, sys
+        from kdcourse import archives
+        archives.registry = lambda: {{"tiny": {archives.registry()["tiny"]!r}}}
+        pip = "import os, pathlib, sys, time; here = pathlib.Path(sys.argv[1]); (here / {FILE!r}).write_bytes(bytes(99));"
+        pip += "pathlib.Path({str(places / "pid")!r}).write_text(str(os.getpid())); time.sleep(600)"
+        archives._command = lambda requirement, part: [sys.executable, "-c", pip, part]
         archives.archive("tiny")
-    assert any(path.endswith(f"/{FILE}") for path in seen) and FILE not in seen  # half a file was there, under another name
-    assert children[0].returncode not in (None, 0)
+    """
+    parent, pid = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE), places / "pid"
+    while not (pid.is_file() and pid.read_text()):
+        assert parent.poll() is None, parent.stderr.read()
+        time.sleep(0.05)
+    seen = everything_in(places / "cache" / "kdcourse")
+    assert any(path.endswith(f"/{FILE}") for path in seen) and FILE not in seen  # half a file, under another name
+    parent.send_signal(signal.SIGINT)
+    assert b"KeyboardInterrupt" in parent.communicate(timeout=60)[1]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
     assert everything_in(places / "cache") == ["kdcourse"]
-    assert capsys.readouterr().out.endswith("\n")  # the traceback begins in a line of its own
 
 
 def test_no_such_version_is_one_clear_sentence_and_leaves_nothing(places, capfd):
@@ -225,8 +184,8 @@ def test_no_such_version_is_one_clear_sentence_and_leaves_nothing(places, capfd)
         ("print('WARNING: retrying'); print('ERROR: no route to host\\n\\n'); exit(1)", "said: ERROR: no route to host.; connect to a net"),
         ("exit(7)", "said: nothing, and ended with code 7.; connect to a network"),
         (
-            "exit('ERROR: [Errno 28] No space left on device')",
-            r"No space left on device.; make room for 0 MB in .*kdcourse, or put the file",
+            "exit('OSError: [Errno 28] No space left on device\\nlast line')",
+            "last line.; make room for 0 MB in .*kdcourse, or put the file",
         ),
         ("import sys; open(sys.argv[1] + '/b-2.whl', 'w')", rf"must come as the file {FILE}, got \['b-2.whl'\] from pip; put the file"),
     ],
@@ -274,7 +233,7 @@ def test_pip_keeps_to_the_temporary_folder_and_to_its_own_modules(places, monkey
 
 
 def test_the_command_wants_this_wheel_and_nothing_else(tmp_path):
-    command = archives._command("kdcourse-tiny==1.0", tmp_path)
+    command = archives._command("kdcourse-tiny==1.0", str(tmp_path))
     assert command[:4] == [sys.executable, "-m", "pip", "download"] and command[-1] == "kdcourse-tiny==1.0"
     assert {"--no-deps", "--no-cache-dir", "--only-binary"} < set(command)
 
