@@ -15,7 +15,7 @@ SEEDS ?= 0 1 2 3 4
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab doctor test test-fast lint unit test-notebooks notebooks notebooks-check experiment experiments teachers embeddings colab-check lock benchmarks clean
+.PHONY: help lab doctor test test-fast lint unit test-notebooks notebooks notebooks-check experiment experiments records teachers embeddings colab-check lock benchmarks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,11 +62,14 @@ notebooks-check: $(VENV)/ready ## fail when a notebook does not come from its le
 	$(PY) tools/build_notebooks.py --check $(ARGS)
 	$(PY) tools/rules.py $(ARGS)
 
-experiment: $(VENV)/ready ## run an experiment: NAME=... SEEDS="5 6 7 8 9", RECORD=1 writes its record, JOBS=1 one seed at a time
-	$(PY) tools/experiment.py "$(NAME)" --seeds "$(SEEDS)" --jobs $(JOBS) $(if $(filter 1,$(RECORD)),--record)
+experiment: $(VENV)/ready ## run an experiment: NAME=... SEEDS="5 6 7 8 9", RECORD=1 writes its record, REPLICATE=1 adds other seeds to it, JOBS=1 one seed at a time
+	$(PY) tools/experiment.py "$(NAME)" --seeds "$(SEEDS)" --jobs $(JOBS) --record="$(RECORD)" --replicate="$(REPLICATE)"
 
 experiments: $(VENV)/ready ## list the experiments and whether their records are current
 	$(PY) tools/experiment.py --list
+
+records: $(VENV)/ready ## run one seed of every record again (NAME=... for one), and tie those that agree to the code of their page
+	$(PY) tools/experiment.py $(if $(NAME),"$(NAME)" --restamp,--restamp-all --jobs $(JOBS))
 
 teachers: $(VENV)/ready ## train again what ships in data/teachers
 	$(PY) tools/train_teachers.py

@@ -1,36 +1,82 @@
-"""Paired comparisons over seeds: a difference, a 95% interval, and a verdict.
+"""Paired comparisons over seeds: a difference, a 95% interval, a verdict, and the records in ``data/experiments`` that hold them.
 
 The rule, written down once:
 
-1. Both arms run on the same seeds, so that each seed gives one difference ``arm - baseline`` (same data, same order, same start).
+1. Both variants run on the same seeds, so that each seed gives one difference ``variant - baseline`` (same data, same order, same start).
 2. The interval is Student's t interval of the mean difference, with ``n - 1`` degrees of freedom. It is made for small samples.
-3. With fewer than 5 seeds the verdict is INCONCLUSIVE, whatever the numbers say.
+3. With fewer than 5 seeds there is no interval, and the verdict is INCONCLUSIVE, whatever the numbers say.
 4. WINS: the whole interval lies on the better side of 0. LOSES: the whole interval lies on the worse side. Else INCONCLUSIVE.
+5. A difference that WINS or LOSES by less than the experiment's smallest difference that matters is called too small to matter.
 
 The interval speaks of the seeds: new starts, new batches, new draws of the labels. It does not speak of other test images.
 """
 
+import html
+import json
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from .checks import choice, number, refuse, shown, whole
+from .files import data_path, written_whole
 
 LEAST_SEEDS = 5
 CONFIDENCE = 0.95
+MATTERS = 0.3  # points: three of 1,000 test images
+MOST_SEED = 2**32 - 1  # the largest that NumPy and Keras take
+LINES = 6  # of a record's table that a notebook shows; the rest is folded
+NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
+
+
+def scale_of(unit: str) -> tuple[int, str, str]:
+    """Return (factor, unit of a value, unit of a difference) for printing numbers of a `unit`, "percent" or any other name."""
+    return (100, "%", " points") if unit == "percent" else (1, f" {unit}", f" {unit}")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One arm against its baseline; `difference`, `low` and `high` are in the metric's unit."""
+    """One variant against its baseline; `difference`, `low` and `high` are in the metric's unit, the ends None below 5 seeds.
 
-    arm: str
+    `str` of it is a line of the record's table. `matters` is the smallest difference that matters, in points for the unit "percent", else
+    in the unit; 0 for none.
+    """
+
+    variant: str
     baseline: str
     seeds: int
-    arm_mean: float
+    variant_mean: float
     baseline_mean: float
     difference: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     verdict: str
+    unit: str = "percent"
+    matters: float = MATTERS
+
+    @property
+    def label(self) -> str:
+        """The verdict, with "too small to matter" where that is so."""
+        small = self.verdict != "INCONCLUSIVE" and abs(scale_of(self.unit)[0] * self.difference) < self.matters
+        return f"{self.verdict}, too small to matter" if small else self.verdict
+
+    @property
+    def span(self) -> str:
+        """The difference and its interval, as in "+1.20 points [+0.90, +1.50]"."""
+        scale, _, points = scale_of(self.unit)
+        if self.low is None:
+            interval = f", no interval: {self.seeds} seed{'s' * (self.seeds > 1)}, {LEAST_SEEDS} are needed"
+        else:
+            interval = f" [{scale * self.low:+.2f}, {scale * self.high:+.2f}]"
+        return f"{scale * self.difference:+.2f}{points}{interval}"
+
+    def __str__(self) -> str:
+        """Return the line "WINS         soft against hard: +1.20 points [+0.90, +1.50]"."""
+        return f"{self.label + ':' * (self.label != self.verdict):12} {self.variant} against {self.baseline}: {self.span}"
+
+
+STORED = tuple(field.name for field in fields(Comparison) if field.name not in ("unit", "matters"))  # the record itself has these two
 
 
 def paired_interval(differences: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float, float]:
@@ -43,13 +89,10 @@ def paired_interval(differences: Sequence[float], confidence: float = CONFIDENCE
     """
     from scipy import stats
 
-    values = [float(d) for d in differences]
+    number("confidence", confidence, 0, 1, open_low=True, open_high=True)
+    values = [number("each of differences", one) for one in differences]
     if not values:
-        raise ValueError("differences must hold at least one number, got none")
-    if not all(math.isfinite(v) for v in values):
-        raise ValueError(f"differences must be finite, got {values}")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must be between 0 and 1, got {confidence}")
+        refuse("differences", "at least one number", "none")
     count, mean = len(values), math.fsum(values) / len(values)
     if count == 1:
         return mean, -math.inf, math.inf
@@ -59,128 +102,352 @@ def paired_interval(differences: Sequence[float], confidence: float = CONFIDENCE
 
 
 def verdict(low: float, high: float, seeds: int, higher_is_better: bool = True) -> str:
-    """Return WINS, LOSES or INCONCLUSIVE by the rule at the top of this module."""
-    if low > high:
-        raise ValueError(f"low must be <= high, got {low} and {high}")
-    if seeds < LEAST_SEEDS:
-        return "INCONCLUSIVE"
-    if low > 0:
-        return "WINS" if higher_is_better else "LOSES"
-    if high < 0:
-        return "LOSES" if higher_is_better else "WINS"
-    return "INCONCLUSIVE"
-
-
-def compare(values: dict[str, Sequence[float]], arm: str, baseline: str, higher_is_better: bool = True) -> Comparison:
-    """Compare two arms of `values` ({arm: one number for each seed, in the same order of seeds}).
+    """Return WINS, LOSES or INCONCLUSIVE by the rule at the top of this module.
 
     Raises:
-        ValueError: an unknown arm, or arms with different numbers of seeds.
+        ValueError: `low` is greater than `high`.
     """
-    for name, given in (("arm", arm), ("baseline", baseline)):
-        if given not in values:
-            raise ValueError(f"{name} must be one of {list(values)}, got {given!r}")
-    a, b = list(values[arm]), list(values[baseline])
+    if low > high:
+        refuse("low", f"<= high, which is {high}", low)
+    if seeds < LEAST_SEEDS or low <= 0 <= high:
+        return "INCONCLUSIVE"
+    return "WINS" if (low > 0) == higher_is_better else "LOSES"
+
+
+def compare(
+    values: Mapping[str, Sequence[float]],
+    variant: str,
+    baseline: str,
+    higher_is_better: bool = True,
+    unit: str = "percent",
+    matters: float = MATTERS,
+) -> Comparison:
+    """Compare two variants of `values` ({variant: one number for each seed, in the same order of seeds}).
+
+    Raises:
+        ValueError: an unknown variant, or variants with different numbers of seeds.
+    """
+    a, b = (list(values[choice(name, given, values)]) for name, given in (("variant", variant), ("baseline", baseline)))
     if len(a) != len(b):
-        raise ValueError(f"arm and baseline must have the same seeds, got {len(a)} values of {arm!r} and {len(b)} of {baseline!r}")
+        refuse("variant and baseline", "on the same seeds", f"{len(a)} values of {variant!r} and {len(b)} of {baseline!r}")
     mean, low, high = paired_interval([x - y for x, y in zip(a, b, strict=True)])
-    means = math.fsum(a) / len(a), math.fsum(b) / len(b)
-    return Comparison(arm, baseline, len(a), *means, mean, low, high, verdict(low, high, len(a), higher_is_better))
+    judged = verdict(low, high, len(a), higher_is_better)
+    ends = (low, high) if len(a) >= LEAST_SEEDS else (None, None)
+    return Comparison(variant, baseline, len(a), _mean(a), _mean(b), mean, *ends, judged, unit, matters)
 
 
-def experiment(metric: str, compare: Sequence[tuple[str, str]], higher_is_better: bool = True, unit: str = "percent") -> Callable:
-    """Mark a function ``name(seed) -> {arm: metric}`` as an experiment; it stays the plain function it was.
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+# --- experiments ---
+
+
+def experiment(
+    metric: str,
+    compare: Sequence[tuple[str, str]],
+    higher_is_better: bool = True,
+    unit: str = "percent",
+    *,
+    matters: float | None = None,
+    cases: Mapping[str, Mapping] | None = None,
+    grid: Sequence[str] = (),
+    extends: str | None = None,
+    sentinel: bool | str = False,
+) -> Callable:
+    """Mark a function ``name(seed) -> {variant: metric}`` as an experiment; it stays the plain function it was.
 
     Args:
         metric: what each number is, with its split: ``"accuracy on the test split"``.
-        compare: pairs ``(arm, baseline)``, in the order in which the table prints them.
+        compare: pairs ``(variant, baseline)``, in the order in which the table prints them.
         higher_is_better: False for errors and losses.
         unit: "percent" for shares in 0..1, which are printed as percent and compared in points; else the unit's name, as in "nats".
+        matters: the smallest difference that matters, in points (other units: in the unit); None is 0.3 points, and 0 for other units.
+        cases: ``{name of the record: keyword arguments}`` for a function ``(seed, **arguments)`` that makes several records. Write it
+            out on the page: the tool reads the names there. Each case runs as ``function.cases[name](seed)``.
+        grid: for a search of settings, how its variants are named, as in ``["{} T={T}, rate {rate}", "{}, rate {rate}"]``: ``{}`` is
+            what was searched for, a named field a number of the grid. A variant belongs to the first that fits it, or to no grid.
+        extends: the record of a search that this one continues with the same names; both are one grid.
+        sentinel: True, or the name of a case, for the one experiment of the chapter that every test run repeats.
+
+    Raises:
+        ValueError: `compare` holds no pairs, a case is no name, `sentinel` is no case.
     """
+    pairs = [() if isinstance(pair, str) else tuple(pair) for pair in compare]
+    if not all(len(pair) == 2 and all(isinstance(name, str) for name in pair) for pair in pairs):
+        refuse("compare", "pairs (variant, baseline)", shown(compare))
+    smallest = number("matters", matters, 0) if matters is not None else MATTERS if unit == "percent" else 0
+    declared = {"metric": metric, "higher_is_better": higher_is_better, "unit": unit, "matters": smallest}
+    declared |= ({"grid": list(grid)} if grid else {}) | ({"extends": extends} if extends else {})
+    for template in grid:
+        holes = re.findall(r"\{(\w*)\}", template)
+        if not any(holes) or len(set(holes)) < len(holes):
+            refuse("grid", "names of variants with a field for each number, as in '{}, rate {rate}'", shown(template))
+    for case in cases or ():
+        _checked_name("cases", case)
+    if isinstance(sentinel, str):
+        choice("sentinel", sentinel, cases or ())
 
     def mark(function):
-        function.metric, function.compare = metric, [tuple(pair) for pair in compare]
-        function.higher_is_better, function.unit = higher_is_better, unit
+        if cases is None:
+            function.declared, function.compare = declared, pairs
+        else:
+            function.cases = {case: mark_case(function, case, dict(arguments)) for case, arguments in cases.items()}
         return function
+
+    def mark_case(function, case, arguments):
+        def run_case(seed):
+            return function(seed, **arguments)
+
+        run_case.__name__, run_case.declared, run_case.compare = case, declared, pairs
+        return run_case
 
     return mark
 
 
-def run(function: Callable, seeds: Iterable[int], done: dict | None = None, after_seed: Callable | None = None) -> dict:
+def checked_seeds(seeds: Iterable[int]) -> list[int]:
+    """Return `seeds` as a list.
+
+    Raises:
+        ValueError: none, one twice, or one that is not an integer in 0..2**32-1.
+    """
+    found = [whole("each of seeds", seed, 0, MOST_SEED) for seed in seeds]
+    if not found:
+        refuse("seeds", "at least one integer", "none")
+    if len(set(found)) < len(found):
+        refuse("seeds", "different from each other", found)
+    return found
+
+
+def run(function: Callable, seeds: Iterable[int]) -> "Record":
     """Run an experiment over `seeds` and return its record (without the environment; the recorder adds that).
 
     Args:
-        function: made by `experiment`.
-        seeds: distinct integers.
-        done: {seed: {arm: metric}} that an interrupted run left; these seeds are not run again.
-        after_seed: called with (seed, {arm: metric}) as soon as a seed has finished.
+        function: made by `experiment`; of a function with cases, one of ``function.cases``.
+        seeds: different integers in 0..2**32-1; all are checked before one runs.
 
     Raises:
-        ValueError: no seeds, a seed twice, or a function that is no experiment.
+        ValueError: bad seeds, a function that is no experiment, or results that the record could not hold (see `as_record`).
     """
-    seeds = [int(seed) for seed in seeds]
-    if not seeds:
-        raise ValueError("seeds must hold at least one integer, got none")
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds must differ from each other, got {seeds}")
+    seeds = checked_seeds(seeds)
     if not hasattr(function, "compare"):
-        raise ValueError(f"function must be marked with @evidence.experiment, got {function!r}")
-    results = {int(seed): result for seed, result in (done or {}).items()}
+        refuse("function", "marked with @evidence.experiment, or one of its cases", repr(function))
+    results = {}
     for seed in seeds:
-        if seed not in results:
-            results[seed] = {arm: float(value) for arm, value in function(seed).items()}
-            if after_seed:
-                after_seed(seed, results[seed])
-    return as_record(function, {seed: results[seed] for seed in seeds})
+        results[seed] = dict(function(seed))
+        as_record(function, results)  # what is wrong shows after the first seed, not after the last
+    return as_record(function, results)
 
 
-def as_record(function: Callable, results: dict[int, dict[str, float]]) -> dict:
-    """Return the record of `results` ({seed: {arm: metric}}) of an experiment."""
-    arms = list(next(iter(results.values())))
-    values = {arm: [result[arm] for result in results.values()] for arm in arms}
-    comparisons = [compare(values, arm, baseline, function.higher_is_better) for arm, baseline in function.compare]
-    return {
-        "experiment": function.__name__,
-        "metric": function.metric,
-        "higher_is_better": function.higher_is_better,
-        "unit": function.unit,
-        "seeds": list(results),
-        "values": values,
-        "compare": [list(pair) for pair in function.compare],
-        # JSON has no infinity: the interval of a single seed is stored as null
-        "comparisons": [{k: None if isinstance(v, float) and math.isinf(v) else v for k, v in asdict(c).items()} for c in comparisons],
-    }
-
-
-def scale_of(record: dict) -> tuple[int, str, str]:
-    """Return (factor, unit of a value, unit of a difference) for printing a record's numbers."""
-    return (100, "%", " points") if record["unit"] == "percent" else (1, f" {record['unit']}", f" {record['unit']}")
-
-
-def table(record: dict) -> str:
-    """Return the verdict table of a `record` as text: each arm's mean, then each comparison with interval and verdict."""
-    scale, unit, points = scale_of(record)
-    width = max(len(arm) for arm in record["values"])
-    seeds = record["seeds"]
-    few = f" (fewer than {LEAST_SEEDS}: no verdict)" if len(seeds) < LEAST_SEEDS else ""
-    lines = [f"{record['experiment']}: {record['metric']}, seed{'s' * (len(seeds) > 1)} {' '.join(map(str, seeds))}{few}"]
-    for arm, values in record["values"].items():
-        mean = math.fsum(values) / len(values)
-        spread = f"   lowest {scale * min(values):6.2f}  highest {scale * max(values):6.2f}" if len(seeds) > 1 else ""
-        lines.append(f"  {arm:{width}}  {scale * mean:6.2f}{unit}{spread}")
-    for c in record["comparisons"]:
-        interval = "" if c["low"] is None else f" [{scale * c['low']:+.2f}, {scale * c['high']:+.2f}]"
-        lines.append(f"{c['verdict']:12} {c['arm']} against {c['baseline']}: {scale * c['difference']:+.2f}{points}{interval}")
-    return "\n".join(lines)
-
-
-def verdict_of(record: dict, arm: str, baseline: str) -> str:
-    """Return the verdict that a `record` holds for `arm` against `baseline`.
+def as_record(function: Callable, results: Mapping[int, Mapping[str, float]]) -> "Record":
+    """Return the record of `results` ({seed: {variant: metric}}) of an experiment.
 
     Raises:
-        ValueError: the record does not compare these two.
+        ValueError: a result that is not finite, seeds with different variants, or a comparison of a variant that has no result.
     """
-    for comparison in record["comparisons"]:
-        if (comparison["arm"], comparison["baseline"]) == (arm, baseline):
-            return comparison["verdict"]
-    raise ValueError(f"arm and baseline must be one of the pairs {record['compare']}, got {[arm, baseline]}")
+    variants = list(next(iter(results.values())))
+    for seed, result in results.items():
+        if set(result) != set(variants):
+            refuse(f"the variants of seed {seed}", f"those of the first seed, {', '.join(variants)}", ", ".join(result))
+    values = {v: [number(f"{v!r} of seed {seed}", result[v]) for seed, result in results.items()] for v in variants}
+    for variant in (name for pair in function.compare for name in pair):
+        choice("each variant of compare", variant, variants)
+    record = Record({"experiment": function.__name__, **function.declared, "seeds": list(results), "values": values})
+    record.data["compare"] = [list(pair) for pair in function.compare]
+    record.data["comparisons"] = [{name: getattr(c, name) for name in STORED} for c in record.comparisons]
+    return record
+
+
+# --- records ---
+
+
+class Record:
+    """What an experiment gave. In a notebook it shows as its picture and the first lines of its table.
+
+    `data` is the dict that its JSON file holds; ``record["seeds"]`` reads it. Its keys: ``experiment``, ``metric``, ``higher_is_better``,
+    ``unit``, ``matters``, ``seeds``, ``values`` ({variant: one number for each seed}), ``compare`` (pairs of variants), ``comparisons``,
+    perhaps ``grid`` and ``extends``; from the recorder ``code_sha256`` (of the page's code, see tools/code_hash.py), ``versions``, ``cpu``,
+    ``cores``, ``seconds``, ``date``, perhaps ``restamped`` (when one seed ran again on a changed page and agreed) and ``replication``
+    (other seeds: ``seeds``, ``values``, ``comparisons``, and where it was made). Every number that a record prints is computed from
+    ``values``.
+    """
+
+    def __init__(self, data: "Mapping | Record"):
+        """Take over `data`; nothing is copied deeper than its first level."""
+        self.data = dict(data)
+
+    def __getitem__(self, key: str):
+        """Return what the JSON file holds under `key`."""
+        return self.data[key]
+
+    def keys(self):
+        """Return the keys of `data`; with them ``dict(record)`` and ``{**record}`` are dicts."""
+        return self.data.keys()
+
+    def __repr__(self) -> str:
+        """Return the table."""
+        return table(self)
+
+    name = property(lambda self: self["experiment"], doc="The experiment's name.")
+    metric = property(lambda self: self["metric"], doc="What each number is.")
+    unit = property(lambda self: self["unit"], doc='"percent", or the name of another unit.')
+    higher_is_better = property(lambda self: self["higher_is_better"], doc="False for errors and losses.")
+    seeds = property(lambda self: self["seeds"], doc="The seeds, in the order of the values.")
+    values = property(lambda self: self["values"], doc="{variant: one number for each seed}.")
+
+    @property
+    def matters(self) -> float:
+        """The smallest difference that matters, in points (other units: in the unit); 0 for none."""
+        return self.data.get("matters", MATTERS if self.unit == "percent" else 0)
+
+    @property
+    def means(self) -> dict[str, float]:
+        """{variant: mean over the seeds}."""
+        return {variant: _mean(numbers) for variant, numbers in self.values.items()}
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        """The comparisons that the experiment names."""
+        return [self.comparison(variant, baseline) for variant, baseline in self["compare"]]
+
+    @property
+    def replication(self) -> "Record | None":
+        """The same experiment on other seeds, or None."""
+        again = self.data.get("replication")
+        return Record({key: self[key] for key in self.keys() - {"replication", "restamped"}} | again) if again else None
+
+    def comparison(self, variant: str, baseline: str) -> Comparison:
+        """Compare any two variants; `str` of the answer is the line with difference, interval and verdict.
+
+        Raises:
+            ValueError: an unknown variant.
+        """
+        return compare(self.values, variant, baseline, self.higher_is_better, self.unit, self.matters)
+
+    def verdict(self, variant: str, baseline: str) -> str:
+        """Return WINS, LOSES or INCONCLUSIVE for any two variants."""
+        return self.comparison(variant, baseline).verdict
+
+    def edges(self) -> dict[str, list[str]]:
+        """Return what was searched for whose best setting lies at the edge of the grid: {what: ["rate 0.02 is the highest", ...]}.
+
+        The best setting is that of the best mean. If several share the best mean, it lies at an edge only if all of them do.
+        """
+        means = (load(self["extends"]).means if self.data.get("extends") else {}) | self.means
+        tried, found = {}, {}
+        for variant, mean in means.items():
+            if place := _place(self.data.get("grid", ()), variant):
+                tried.setdefault(place[:2], []).append((place[2], mean))
+        for (_, what), settings in tried.items():
+            best = (max if self.higher_is_better else min)(mean for _, mean in settings)
+            for axis in settings[0][0]:
+                ends = {float(setting[axis]): setting[axis] for setting, _ in settings}
+                at = {float(setting[axis]) for setting, mean in settings if mean == best}
+                for end, word in ((min(ends), "lowest"), (max(ends), "highest")):
+                    if len(ends) > 1 and at == {end}:
+                        found.setdefault(what, []).append(f"{axis} {ends[end]} is the {word}")
+        return found
+
+    def _html(self) -> str:
+        """The first lines of the table, verdicts before means, and the whole table folded where that was not all."""
+        title, means, verdicts, edges = _parts(self)
+        lines = [*title, *verdicts, *edges, *([] if verdicts else means)]
+        everything = table(self)
+        short = f"<pre>{html.escape(chr(10).join(lines[:LINES]))}</pre>"
+        if len(everything.splitlines()) <= LINES:
+            return f"<pre>{html.escape(everything)}</pre>"
+        return f"{short}<details><summary>The whole table</summary><pre>{html.escape(everything)}</pre></details>"
+
+    def _ipython_display_(self):
+        from IPython.display import display
+
+        if _draw and self["compare"]:
+            display(_draw(self))
+        display({"text/html": self._html(), "text/plain": table(self)}, raw=True)
+
+
+_draw = None
+
+
+def drawn_by(function: Callable) -> Callable:
+    """Let `function(record)` draw the picture with which a record shows itself in a notebook; return it. `kdcourse.plots` calls this."""
+    global _draw
+    _draw = function
+    return function
+
+
+def _place(grid: Sequence[str], variant: str) -> tuple[str, str, dict[str, str]] | None:
+    """Return (template, what was searched for, {axis: number as it is written}) of a variant, or None if it is in no grid."""
+    for template in grid:
+        text = re.split(r"\{(\w*)\}", template)
+        holes = [f"(?P<{name}>{NUMBER})" if name else "(?P<what_>.+)" for name in text[1::2]]
+        pattern = "".join(part for pair in zip(map(re.escape, text[::2]), [*holes, ""], strict=True) for part in pair)
+        if match := re.fullmatch(pattern, variant):
+            axes = match.groupdict()
+            return template, axes.pop("what_", text[0].strip(" =,")), axes
+    return None
+
+
+def _parts(record: Record) -> tuple[list[str], list[str], list[str], list[str]]:
+    """Return the lines of a record's table: title, each variant's mean, verdicts, and what lies at the edge of the grid."""
+    scale, unit, _ = scale_of(record.unit)
+    width, again = max(map(len, record.values)), record.replication
+    few = f" (fewer than {LEAST_SEEDS}: no verdict)" if len(record.seeds) < LEAST_SEEDS else ""
+    title, means, verdicts, edges = [f"{record.name}: {record.metric}, {_seeds(record)}{few}"], [], [], []
+    if again:
+        title.append(f"replication: {_seeds(again)}, {again['date']}")
+    for variant, values in record.values.items():
+        spread = f"   lowest {scale * min(values):6.2f}  highest {scale * max(values):6.2f}" if len(record.seeds) > 1 else ""
+        means.append(f"  {variant:{width}}  {scale * _mean(values):6.2f}{unit}{spread}")
+    for comparison in record.comparisons:
+        verdicts.append(str(comparison))
+        if again:
+            second = again.comparison(comparison.variant, comparison.baseline)
+            verdicts.append(f"  replication: {second.label}, {second.span}")
+    if record.data.get("grid"):
+        found = "; ".join(f"{what}: {' and '.join(ends)}" for what, ends in record.edges().items())
+        edges.append(f"optimum at the edge of the grid: {found or 'none'}")
+    return title, means, verdicts, edges
+
+
+def _seeds(record: Record) -> str:
+    return f"seed{'s' * (len(record.seeds) > 1)} {' '.join(map(str, record.seeds))}"
+
+
+def table(record: Record | Mapping) -> str:
+    """Return the table of a `record` as text: each variant's mean, then each comparison with interval and verdict, and its replication."""
+    return "\n".join(line for part in _parts(Record(record)) for line in part)
+
+
+def names() -> list[str]:
+    """Return the names of all recorded experiments."""
+    return sorted(path.stem for path in data_path("experiments").glob("[!.]*.json"))
+
+
+def load(name: str) -> Record:
+    """Return the record of the experiment `name`.
+
+    Raises:
+        ValueError: no such record.
+    """
+    path = data_path("experiments", f"{choice('name', name, names())}.json")
+    return Record(json.loads(path.read_text(encoding="utf-8")))
+
+
+def save(record: Record | Mapping, folder: str | Path | None = None) -> Path:
+    """Write `record` to ``<folder>/<experiment>.json`` (default: the course's data folder), whole or not at all, and return the path.
+
+    Raises:
+        ValueError: the experiment's name is no Python name, or a number is not finite.
+    """
+    path = Path(folder or data_path("experiments")) / f"{_checked_name('experiment', record['experiment'])}.json"
+    text = json.dumps(dict(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"  # before the file is touched
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def _checked_name(what: str, name) -> str:
+    if not isinstance(name, str) or not name.isidentifier():
+        refuse(what, "named as functions are", shown(name))
+    return name

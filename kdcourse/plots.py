@@ -6,13 +6,16 @@ Colours are those of Okabe and Ito, which people with colour-blindness can tell 
 import html
 import io
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from .evidence import scale_of
+from . import checks
+from .evidence import Comparison, Record, drawn_by, scale_of
 from .measure import reliability as reliability_bins
+from .soft_labels import softmax
 
 BLUE, ORANGE, GREEN, PINK, GREY, BLACK = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#999999", "#222222"
 LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PINK, ":"), (GREY, "-"))
@@ -52,9 +55,16 @@ def _tidy(axes):
     return axes
 
 
+def _show(axes, image) -> None:
+    """Draw an image of values in [0, 1], shape ``(height, width)``, or with an axis of 1 or 3 channels; grey ones as ink on paper."""
+    image = np.asarray(image)
+    axes.imshow(image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image, cmap="gray_r", vmin=0, vmax=1)
+    axes.axis("off")
+
+
 def digits(images, captions, alt: str, *, columns: int = 10) -> Picture:
-    """Show images, shape ``(n, 28, 28)`` or ``(n, 28, 28, 1)``, each with its caption, in rows of `columns`."""
-    images = np.asarray(images).reshape(len(images), 28, 28)
+    """Show images, shape ``(n, height, width)`` or ``(n, height, width, channels)``, each with its caption, in rows of `columns`."""
+    images, columns = checks.array("images", images, ("n", "height", "width", ...)), checks.whole("columns", columns)
     if len(captions) != len(images):
         raise ValueError(f"captions must have one entry for each of the {len(images)} images, got {len(captions)}")
     rows = math.ceil(len(images) / columns)
@@ -64,24 +74,29 @@ def digits(images, captions, alt: str, *, columns: int = 10) -> Picture:
         axes = picture.add_subplot(rows, columns, place + 1)
         axes.axis("off")
         if place < len(images):
-            axes.imshow(images[place], cmap="gray_r", vmin=0, vmax=1)
+            _show(axes, images[place])
             axes.set_title(captions[place], fontsize=8, pad=2)
     return picture
 
 
-def soft_label_bars(image, logits, temperatures, *, label: int, class_names=tuple("0123456789")) -> Picture:
-    """Show one digit and its soft labels at several `temperatures`, one panel each; the static form of the temperature explorer."""
-    from .soft_labels import softmax
+def soft_label_bars(image, logits, temperatures, *, label: int, class_names=None) -> Picture:
+    """Show one image and its soft labels at several `temperatures`, one panel each; the static form of the temperature explorer.
 
-    names = [str(c) for c in class_names]
+    Args:
+        image: shape ``(height, width)`` or ``(height, width, channels)``, values in [0, 1].
+        logits: shape ``(classes,)``.
+        temperatures: numbers > 0.
+        label: the image's class.
+        class_names: one a class; None names them 0, 1, 2, ...
+    """
+    names = [str(c) for c in (range(len(logits)) if class_names is None else class_names)]
     rows = {t: softmax(logits, t) for t in temperatures}
     told = "; ".join(
         f"at temperature {t:g} " + " and ".join(f"{names[c]} has {100 * p[c]:.0f}%" for c in np.argsort(-p)[:2]) for t, p in rows.items()
     )
     picture = Picture(f"A {names[label]} and the teacher's soft labels: {told}.", width=2 + 2.3 * len(rows), height=2.1)
     axes = picture.subplots(1, 1 + len(rows), gridspec_kw={"width_ratios": [0.8] + [1] * len(rows)})
-    axes[0].imshow(np.asarray(image).reshape(28, 28), cmap="gray_r", vmin=0, vmax=1)
-    axes[0].axis("off")
+    _show(axes[0], image)
     axes[0].set_title(f"hard label: {names[label]}", fontsize=9)
     for panel, (t, p) in zip(axes[1:], rows.items(), strict=True):
         bars = _tidy(panel).bar(names, p, color=BLUE)
@@ -173,24 +188,42 @@ def reliability(panels: dict, labels, alt: str, *, bins: int = 10, least: int = 
     return picture
 
 
-def verdicts(record: dict) -> Picture:
-    """Draw each comparison of an experiment `record`: the mean difference, its 95% interval, and the verdict."""
-    rows = record["comparisons"]
-    scale, _, unit = scale_of(record)
-    told = "; ".join(f"{c['arm']} {c['verdict']} against {c['baseline']} by {scale * c['difference']:+.1f}{unit}" for c in rows)
-    picture = Picture(f"{record['metric']}: {told}.", width=7.6, height=0.9 + 0.5 * len(rows))
+@drawn_by
+def verdicts(record: Record | Mapping) -> Picture:
+    """Draw each comparison of an experiment's `record`: the mean difference, its 95% interval, and the verdict.
+
+    Where the record has a replication, the same of its seeds stands below, paler. Below 5 seeds there is no interval.
+    """
+    record = Record(record)
+    rows, again = record.comparisons, record.replication
+    scale, _, unit = scale_of(record.unit)
+    seconds = [again.comparison(c.variant, c.baseline) if again else None for c in rows]
+    told = [f"{c.variant} {c.label} against {c.baseline} by {scale * c.difference:+.1f}{unit}" for c in rows]
+    if again:
+        others = [f" (on {c.seeds} other seeds {c.label} by {scale * c.difference:+.1f}{unit})" for c in seconds]
+        told = list(map("".join, zip(told, others, strict=True)))
+    picture = Picture(f"{record.metric}: {'; '.join(told)}.", width=7.6, height=0.9 + (0.8 if again else 0.5) * len(rows))
     axes = _tidy(picture.add_subplot())
-    looks = {"WINS": (GREEN, "o"), "LOSES": (ORANGE, "s"), "INCONCLUSIVE": (GREY, "D")}
-    for y, c in enumerate(rows):
-        colour, marker = looks[c["verdict"]]
-        low, high = (scale * (c[end] if c[end] is not None else c["difference"]) for end in ("low", "high"))
-        axes.plot([low, high], [y, y], color=colour, lw=2)
-        axes.plot(scale * c["difference"], y, marker, color=colour, markersize=8)
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
-        above = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center", "zorder": 5}
-        axes.annotate(c["verdict"], (scale * c["difference"], y), fontsize=7, bbox=box, **above)
+    for place, (first, second) in enumerate(zip(rows, seconds, strict=True)):
+        _mark(axes, first, place, scale)
+        if second:
+            _mark(axes, second, place + 0.4, scale, alpha=0.45)
     axes.axvline(0, color=BLACK, lw=1)
-    axes.set(yticks=range(len(rows)), yticklabels=[f"{c['arm']}\nagainst {c['baseline']}" for c in rows], ylim=(len(rows) - 0.4, -0.6))
-    axes.set_xlabel(f"difference in {record['metric']} ({unit.strip()})", fontsize=9)
+    lowest = len(rows) - (0.2 if again else 0.4)
+    axes.set(yticks=range(len(rows)), yticklabels=[f"{c.variant}\nagainst {c.baseline}" for c in rows], ylim=(lowest, -0.6))
+    paler = f"; paler: {len(again.seeds)} other seeds" if again else ""
+    axes.set_xlabel(f"difference in {record.metric} ({unit.strip()}){paler}", fontsize=9)
     axes.tick_params(labelsize=8)
     return picture
+
+
+def _mark(axes, comparison: Comparison, place: float, scale: int, alpha: float = 1.0) -> None:
+    """Draw one comparison at the height `place`: a mark, its interval if there is one, and its verdict above it."""
+    colour, marker = {"WINS": (GREEN, "o"), "LOSES": (ORANGE, "s"), "INCONCLUSIVE": (GREY, "D")}[comparison.verdict]
+    middle = scale * comparison.difference
+    if comparison.low is not None:
+        axes.plot([scale * comparison.low, scale * comparison.high], [place, place], color=colour, lw=2, alpha=alpha)
+    axes.plot(middle, place, marker, color=colour, markersize=8, alpha=alpha)
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+    above = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center", "zorder": 5}
+    axes.annotate(comparison.label, (middle, place), fontsize=7, bbox=box, alpha=max(alpha, 0.7), **above)

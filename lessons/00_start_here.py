@@ -70,9 +70,9 @@ assert "tensorflow" not in sys.modules, "the first slider should be alive in a s
 # up to two pixels (*jittered*). A *point* is one percent of the test digits.
 
 # %%
-from kdcourse import evidence, records
+from kdcourse import evidence
 
-print(evidence.table(records.load("all_labels")))
+print(evidence.table(evidence.load("all_labels")))
 
 # %% [markdown]
 # WINS: the whole interval lies on the better side of zero. LOSES: on the worse side. INCONCLUSIVE: neither, or fewer than five seeds. A

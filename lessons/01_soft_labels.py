@@ -37,7 +37,7 @@
 # %% tags=["experiment-setup"]
 import numpy as np
 
-from kdcourse import datasets, evidence, measure, models, plots, quiz, records, training
+from kdcourse import datasets, evidence, measure, models, plots, quiz, training
 from kdcourse.soft_labels import entropy, kl_divergence, one_hot, smooth, soft_targets, softmax
 
 data = datasets.load("mnist-5k")  # real digits: 3,000 for training, 1,000 for validation, 1,000 for testing
@@ -405,11 +405,11 @@ def few_labels(seed):
 
 
 # %%
-record = records.load("few_labels")
+record = evidence.load("few_labels")
 print(evidence.table(record))
-assert evidence.verdict_of(record, "few-label teacher", "few-label teacher, 100 images") == "WINS", "the unlabelled images"
-assert evidence.verdict_of(record, "full teacher", "few-label teacher") == "WINS", "the other 2,900 labels"
-assert evidence.verdict_of(record, "full teacher, 100 images", "hard") != "WINS", "soft labels on the same 100 images"
+assert record.verdict("few-label teacher", "few-label teacher, 100 images") == "WINS", "the unlabelled images"
+assert record.verdict("full teacher", "few-label teacher") == "WINS", "the other 2,900 labels"
+assert record.verdict("full teacher, 100 images", "hard") != "WINS", "soft labels on the same 100 images"
 plots.verdicts(record)
 
 # %% [markdown]
@@ -453,10 +453,10 @@ def all_labels(seed):
 
 
 # %%
-record = records.load("all_labels")
+record = evidence.load("all_labels")
 print(evidence.table(record))
-assert evidence.verdict_of(record, "soft", "hard") != "WINS", "no gain from soft labels here"
-assert evidence.verdict_of(record, "hard, jittered", "soft") == "WINS", "the simple rival"
+assert record.verdict("soft", "hard") != "WINS", "no gain from soft labels here"
+assert record.verdict("hard, jittered", "soft") == "WINS", "the simple rival"
 plots.verdicts(record)
 
 # %% [markdown]
@@ -482,7 +482,7 @@ plots.verdicts(record)
 # %% tags=["experiment"]
 @evidence.experiment(metric="share read right, of the 3s, the others or all test digits", compare=[
     ("3s: soft, bias", "3s: soft"), ("3s: soft, bias", "3s: hard, bias"), ("others: soft, bias", "others: soft"),
-    ("all: soft, bias", "all: soft"), ("all: soft, bias", "all: hard, bias")])  # fmt: skip
+    ("all: soft, bias", "all: soft"), ("all: soft, bias", "all: hard, bias")], sentinel=True)  # fmt: skip
 def omitted_digit(seed):
     keep = data.y_train != 3
     targets = {"hard": (one_hot(data.y_train, 10), 1.0), "soft": (soft_targets(teacher_logits.train, 2.0), 2.0)}
@@ -499,10 +499,10 @@ def omitted_digit(seed):
 
 
 # %%
-record = records.load("omitted_digit")
+record = evidence.load("omitted_digit")
 print(evidence.table(record))
-assert evidence.verdict_of(record, "3s: soft, bias", "3s: hard, bias") == "WINS", "soft labels carry what a 3 looks like"
-assert evidence.verdict_of(record, "all: soft, bias", "all: hard, bias") == "WINS", "more 3s are won than other digits are lost"
+assert record.verdict("3s: soft, bias", "3s: hard, bias") == "WINS", "soft labels carry what a 3 looks like"
+assert record.verdict("all: soft, bias", "all: hard, bias") == "WINS", "more 3s are won than other digits are lost"
 plots.verdicts(record)
 
 # %% [markdown]
@@ -525,7 +525,8 @@ print(evidence.table(evidence.run(omitted_digit, [20])))
 # %% tags=["experiment"]
 @evidence.experiment(metric="accuracy on the validation split", compare=[
     ("100 labels, few-label teacher T=8, rate 0.01", "100 labels, few-label teacher T=2, rate 0.01"),
-    ("3000 labels, full teacher T=8, rate 0.01", "3000 labels, full teacher T=1, rate 0.01")])  # fmt: skip
+    ("3000 labels, full teacher T=8, rate 0.01", "3000 labels, full teacher T=1, rate 0.01")],
+    grid=["{} T={T}, rate {rate}", "{}, rate {rate}"])  # fmt: skip
 def choices(seed):
     few, all_rows, y = draw_few(seed), np.arange(3000), data.y_train
     plain = {"hard": (one_hot(y, 10), {}), "smoothed": (smooth(y, 10, 0.1), {}), "hard, jittered": (one_hot(y, 10), {"jitter": 2})}
@@ -548,18 +549,18 @@ def choices(seed):
 
 
 # %%
-record = records.load("choices")
-means = {arm: np.mean(values) for arm, values in record["values"].items()}
-for kind in sorted({arm.rpartition(", rate ")[0] for arm in means}):
-    rates = {arm.rpartition(" ")[2]: mean for arm, mean in means.items() if arm.startswith(f"{kind}, rate")}
+record = evidence.load("choices")
+for kind in sorted({arm.rpartition(", rate ")[0] for arm in record.means}):
+    rates = {arm.rpartition(" ")[2]: mean for arm, mean in record.means.items() if arm.startswith(f"{kind}, rate")}
     print(f"{kind:48}", "  ".join(f"{rate}: {mean:.1%}" for rate, mean in rates.items()), "  best rate", max(rates, key=rates.get))
-for c in record["comparisons"]:
-    print(f"{c['verdict']}: {c['arm']} against {c['baseline']}, {100 * c['difference']:+.2f} points")
+for c in record.comparisons:
+    print(f"{c.verdict}: {c.variant} against {c.baseline}, {100 * c.difference:+.2f} points")
 
 
 # %% tags=["experiment"]
 @evidence.experiment(metric="accuracy on the validation split, after the bias", compare=[
-    ("soft T=1, rate 0.01", "hard, rate 0.01"), ("soft T=2, rate 0.01", "soft T=1, rate 0.01")])  # fmt: skip
+    ("soft T=1, rate 0.01", "hard, rate 0.01"), ("soft T=2, rate 0.01", "soft T=1, rate 0.01")],
+    grid=["{} T={T}, rate {rate}", "{}, rate {rate}"])  # fmt: skip
 def choice_for_the_omitted_digit(seed):
     keep = data.y_train != 3
     kinds = {"hard": (one_hot(data.y_train, 10), 1.0)}
@@ -575,9 +576,9 @@ def choice_for_the_omitted_digit(seed):
 
 
 # %%
-record = records.load("choice_for_the_omitted_digit")
+record = evidence.load("choice_for_the_omitted_digit")
 print(evidence.table(record))
-assert evidence.verdict_of(record, "soft T=1, rate 0.01", "hard, rate 0.01") == "WINS", "at T = 1 soft labels are more than hard labels"
+assert record.verdict("soft T=1, rate 0.01", "hard, rate 0.01") == "WINS", "at T = 1 soft labels are more than hard labels"
 
 # %% [markdown]
 # **What to notice.** There is no magic temperature. With 3,000 images it changes little between 1 and 4, with 100 images 1 was best. And

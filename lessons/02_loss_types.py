@@ -36,7 +36,7 @@ from functools import partial
 
 import numpy as np
 
-from kdcourse import datasets, distillation, evidence, losses, measure, models, plots, quiz, records, training
+from kdcourse import datasets, distillation, evidence, losses, measure, models, plots, quiz, training
 from kdcourse.answers import outputs
 from kdcourse.soft_labels import one_hot, soft_targets, softmax
 
@@ -171,14 +171,14 @@ def hinton(seed):
 
 
 # %%
-record = records.load("hinton")
-means = {arm: np.mean(values) for arm, values in record["values"].items()}
+record = evidence.load("hinton")
+means = record.means
 print(evidence.table(record), "\n")
 for arm, paper in {"the teacher": 67, "plain": 146, "distilled": 74}.items():
     print(f"{arm:12} here {means[arm]:5.1f} errors, the paper {paper}")
 gained = [(means["plain"] - means["distilled"]) / (means["plain"] - means["the teacher"]), (146 - 74) / (146 - 67)]
 print(f"of the distance from the plain student to the teacher, distillation covers {gained[0]:.0%} here, {gained[1]:.0%} in the paper")
-assert evidence.verdict_of(record, "distilled", "plain") == "WINS", "soft labels carry the teacher's way of generalizing"
+assert record.verdict("distilled", "plain") == "WINS", "soft labels carry the teacher's way of generalizing"
 
 # %% [markdown]
 # **What to notice.** The effect is real, and large. A student that has only seen digits at rest takes over much of what its teacher
@@ -204,7 +204,7 @@ for arm, targets, t in (("plain", one_hot(data.y_train, 10), 1.0), ("distilled",
 # %% tags=["experiment"]
 @evidence.experiment(metric="errors on the 5,000 validation images", compare=[
     ("distilled, rate 0.002", "distilled, rate 0.001"), ("plain, rate 0.002", "plain, rate 0.001")], higher_is_better=False,
-    unit="errors")  # fmt: skip
+    unit="errors", grid=["{}, rate {rate}"])  # fmt: skip
 def choice_for_hinton(seed):
     mnist, v = datasets.load("mnist", validation=5000), models.load_logits("mnist-teacher")
     arms = {"plain": (one_hot(mnist.y_train, 10), 1.0), "distilled": (soft_targets(v.train, 20.0), 20.0)}
@@ -216,7 +216,7 @@ def choice_for_hinton(seed):
     return results
 
 # %%
-print(evidence.table(records.load("choice_for_hinton")))
+print(evidence.table(evidence.load("choice_for_hinton")))
 
 # %% [markdown]
 # ### A digit that the student never saw
@@ -274,9 +274,9 @@ def hinton_sevens_and_eights(seed):
 
 
 # %%
-for record in (records.load("hinton_omitted_3"), records.load("hinton_sevens_and_eights")):
+for record in (evidence.load("hinton_omitted_3"), evidence.load("hinton_sevens_and_eights")):
     print(evidence.table(record), "\n")
-    assert evidence.verdict_of(record, "soft, bias", "hard, bias") == "WINS", "what it never saw, it learned from the soft labels"
+    assert record.verdict("soft, bias", "hard, bias") == "WINS", "what it never saw, it learned from the soft labels"
 plots.verdicts(record)
 
 # %% [markdown]
@@ -625,10 +625,10 @@ def losses_few(seed):
     return {arm: read_right(student, "test") for arm, student in students.items()}
 
 # %%
-record = records.load("losses_few")
+record = evidence.load("losses_few")
 print(evidence.table(record))
-assert evidence.verdict_of(record, "KL", "hard") == "WINS", "the unlabelled images"
-assert evidence.verdict_of(record, "KL", "its answers as hard labels") == "WINS", "and softness on top"
+assert record.verdict("KL", "hard") == "WINS", "the unlabelled images"
+assert record.verdict("KL", "its answers as hard labels") == "WINS", "and softness on top"
 plots.verdicts(record)
 
 # %% [markdown]
@@ -668,10 +668,10 @@ def losses_all(seed):
     return {arm: read_right(student, "test") for arm, student in students.items()}
 
 # %%
-record = records.load("losses_all")
+record = evidence.load("losses_all")
 print(evidence.table(record))
-assert evidence.verdict_of(record, "KL", "hard") == "WINS" and evidence.verdict_of(record, "as printed", "hard") != "WINS"
-assert all(evidence.verdict_of(record, f"KL + {extra}", "KL") == "INCONCLUSIVE" for extra in ("hint", "attention", "distances"))
+assert record.verdict("KL", "hard") == "WINS" and record.verdict("as printed", "hard") != "WINS"
+assert all(record.verdict(f"KL + {extra}", "KL") == "INCONCLUSIVE" for extra in ("hint", "attention", "distances"))
 plots.verdicts(record)
 
 # %% [markdown]
@@ -690,7 +690,8 @@ plots.verdicts(record)
 
 # %% tags=["experiment"]
 @evidence.experiment(metric="accuracy on the validation split", compare=[
-    ("alpha=0.9, T=4", "alpha=0"), ("alpha=1, T=4", "alpha=0.5, T=4"), ("alpha=0.9, T=8", "alpha=0.9, T=1")])  # fmt: skip
+    ("alpha=0.9, T=4", "alpha=0"), ("alpha=1, T=4", "alpha=0.5, T=4"), ("alpha=0.9, T=8", "alpha=0.9, T=1")],
+    grid=["alpha={alpha}, T={T}"])  # fmt: skip
 def choice_of_temperature(seed):
     answers = {"logits": teacher_logits.train}
     results = {"alpha=0": read_right(untaught(data.y_train, seed, 0.02), "validation")}
@@ -702,12 +703,12 @@ def choice_of_temperature(seed):
     return results
 
 # %%
-record = records.load("choice_of_temperature")
-means = {arm: np.mean(values) for arm, values in record["values"].items()}
+record = evidence.load("choice_of_temperature")
+means = record.means
 alphas, temperatures = (0.25, 0.5, 0.75, 0.9, 1.0), (1, 2, 4, 8, 16)
 grid = np.array([[means[f"alpha={a:g}, T={t:g}"] for t in temperatures] for a in alphas])
 best = np.unravel_index(grid.argmax(), grid.shape)
-spread = np.mean([np.std(values, ddof=1) for values in record["values"].values()])
+spread = np.mean([np.std(values, ddof=1) for values in record.values.values()])
 print(f"alpha=0: {means['alpha=0']:.1%}; the grid: {grid.min():.1%} to {grid.max():.1%}; one cell varies by {spread:.1%} from seed to seed")
 told = f"{grid.min():.1%} to {grid.max():.1%}, best at alpha {alphas[best[0]]:g} and T {temperatures[best[1]]}"
 plots.matrix(
@@ -726,7 +727,8 @@ plots.matrix(
 
 # %% tags=["experiment"]
 @evidence.experiment(metric="accuracy on the validation split", compare=[
-    ("few: KL, T=8, rate 0.01", "few: KL, T=2, rate 0.01"), ("all: KL, T=8, rate 0.01", "all: KL, T=2, rate 0.01")])  # fmt: skip
+    ("few: KL, T=8, rate 0.01", "few: KL, T=2, rate 0.01"), ("all: KL, T=8, rate 0.01", "all: KL, T=2, rate 0.01")],
+    grid=["{}, T={T}, rate {rate}", "{}, {weight}, rate {rate}", "{}, rate {rate}"])  # fmt: skip
 def choice_of_losses(seed):
     few, results = draw_few(seed), {}
     teachers = {"few": (few, ask_one_taught_by(few, seed), 1.0), "all": (data.y_train, ask(models.load_trained("mnist-5k-teacher")), 0.9)}
@@ -750,10 +752,9 @@ def choice_of_losses(seed):
     return results
 
 # %%
-record = records.load("choice_of_losses")
-means = {arm: np.mean(values) for arm, values in record["values"].items()}
-for kind in dict.fromkeys(arm.rpartition(", rate ")[0] for arm in means):
-    rates = {arm.rpartition(" ")[2]: mean for arm, mean in means.items() if arm.startswith(f"{kind}, rate")}
+record = evidence.load("choice_of_losses")
+for kind in dict.fromkeys(arm.rpartition(", rate ")[0] for arm in record.means):
+    rates = {arm.rpartition(" ")[2]: mean for arm, mean in record.means.items() if arm.startswith(f"{kind}, rate")}
     print(f"{kind:32}", "  ".join(f"{rate}: {mean:.1%}" for rate, mean in rates.items()), "  best rate", max(rates, key=rates.get))
 
 # %% [markdown]
@@ -794,10 +795,10 @@ def which_teacher(seed):
 # %%
 from scipy.stats import spearmanr
 
-record = records.load("which_teacher")
+record = evidence.load("which_teacher")
 print(evidence.table(record), "\n")
-names = [arm.removeprefix("student of ") for arm in record["values"] if arm.startswith("student of ")]
-accuracy, agreement = (np.array([record["values"][f"{what} {name}"] for name in names]) for what in ("student of", "agreement with"))
+names = [arm.removeprefix("student of ") for arm in record.values if arm.startswith("student of ")]
+accuracy, agreement = (np.array([record.values[f"{what} {name}"] for name in names]) for what in ("student of", "agreement with"))
 for what, chosen in (("all six students", slice(None)), ("the four of 800 units", slice(2, None))):
     by_seed = [spearmanr(a, b).statistic for a, b in zip(accuracy[chosen].T, agreement[chosen].T, strict=True)]
     mean, low, high = evidence.paired_interval(by_seed)
@@ -829,7 +830,7 @@ plots.scatter(
 # %% tags=["experiment"]
 @evidence.experiment(metric="accuracy on the test split", compare=[
     ("moved, asked again", "moved, labels"), ("moved, asked again", "moved, cached answers"), ("moved, cached answers", "moved, labels"),
-    ("moved, labels", "still, labels")])  # fmt: skip
+    ("moved, labels", "still, labels")], sentinel=True)  # fmt: skip
 def consistent(seed):
     teacher, labels = models.load_trained("mnist-5k-teacher"), one_hot(data.y_train, 10)
     loss = losses.distillation_loss(losses.kl_divergence, alpha=1.0, temperature=4.0)
@@ -846,7 +847,7 @@ def consistent(seed):
     return results
 
 # %%
-record = records.load("consistent")
+record = evidence.load("consistent")
 print(evidence.table(record), "\n")
 batches = tf.data.Dataset.from_tensor_slices((data.x_train, one_hot(data.y_train, 10))).batch(64)
 asked_again = distillation.online_targets(batches, teacher)  # how to do it, and what it costs on this machine

@@ -34,7 +34,7 @@
 # %% tags=["experiment-setup"]
 import numpy as np
 
-from kdcourse import datasets, evidence, losses, measure, models, plots, pruning, quiz, records, runtime, training
+from kdcourse import datasets, evidence, losses, measure, models, plots, pruning, quiz, runtime, training
 from kdcourse.soft_labels import one_hot, soft_targets
 
 data = datasets.load("mnist-5k")  # 3,000 real digits for training, 1,000 for validation, 1,000 for testing
@@ -168,16 +168,16 @@ def curve(seed):
 
 
 # %%
-record = records.load("curve")
+record = evidence.load("curve")
 print(evidence.table(record), "\n")
-assert evidence.verdict_of(record, "global, 98%", "by layer, 98%") == "WINS", "one mask for all layers spares the small last one"
+assert record.verdict("global, 98%", "by layer, 98%") == "WINS", "one mask for all layers spares the small last one"
 plots.verdicts(record)
 
 # %%
 from kdcourse.widgets import SparsityCurves  # the same record, to move along, with the bytes of one network: where would you stop?
 
 levels = [50, 70, 80, 90, 95, 98, 99]
-means = {arm: float(np.mean(values)) for arm, values in record["values"].items()}
+means = record.means
 curves, sizes = {}, {}
 for name, scope in (("by layer", "layer"), ("global", "global")):
     arms = [f"{name}, {p}%" for p in levels]
@@ -301,7 +301,7 @@ def guides(seed):
 # %%
 from IPython.display import display
 
-for record in (records.load("schedules"), records.load("guides")):
+for record in (evidence.load("schedules"), evidence.load("guides")):
     print(evidence.table(record), "\n")
     display(plots.verdicts(record))
 
@@ -493,7 +493,7 @@ def tutorial_sizes(seed):
     return {format: before / size for format, size in after.items()}
 
 
-@evidence.experiment(metric="accuracy on the 10,000 test images", compare=[("pruned to 80%", "unpruned")])
+@evidence.experiment(metric="accuracy on the 10,000 test images", compare=[("pruned to 80%", "unpruned")], sentinel=True)
 def tutorial_accuracy(seed):
     *nets, mnist = tutorial(seed)
     read = lambda model: measure.accuracy(training.logits(model, mnist.x_test), mnist.y_test)
@@ -501,11 +501,11 @@ def tutorial_accuracy(seed):
 
 
 # %%
-small, right = records.load("tutorial_sizes"), records.load("tutorial_accuracy")
+small, right = evidence.load("tutorial_sizes"), evidence.load("tutorial_accuracy")
 print(evidence.table(small), "\n\n" + evidence.table(right), "\n")
-times = {format: np.mean(values) for format, values in small["values"].items()}
+times = small.means
 print(f"the tutorial reports 3 times smaller; here gzip {times['gzip']:.2f} times, the best format {max(times.values()):.2f} times")
-assert evidence.verdict_of(small, "relative index", "gzip") == "WINS"
+assert small.verdict("relative index", "gzip") == "WINS"
 
 # %% [markdown]
 # **What to notice.** By gzip the network is smaller by more than the tutorial's three times, and the relative index is better still.
@@ -539,7 +539,7 @@ def large_sparse_small_dense(seed):
 
 
 # %%
-record = records.load("large_sparse_small_dense")
+record = evidence.load("large_sparse_small_dense")
 print(evidence.table(record), "\n")
 plots.verdicts(record)
 
@@ -659,11 +659,11 @@ def filters(seed):
 
 
 # %%
-record = records.load("filters")
+record = evidence.load("filters")
 print(evidence.table(record), "\n")
-mean, low, high = evidence.paired_interval(np.subtract(record["values"]["L1, 50%"], record["values"]["whole"]))
-print(f"half of the filters, fine-tuned, against the network before: {100 * mean:+.2f} points [{100 * low:+.2f}, {100 * high:+.2f}]")
-assert low > -0.005, "at most half a point is lost"
+halved = record.comparison("L1, 50%", "whole")
+print(f"half of the filters, fine-tuned, against the network before: {halved.span}")
+assert halved.low > -0.005, "at most half a point is lost"
 plots.verdicts(record)
 
 # %% tags=["live"]
@@ -693,7 +693,8 @@ measured({"whole": files["no zeros"], "half the filters": litert.to_tflite(half)
 # %% tags=["experiment"]
 @evidence.experiment(metric="accuracy on the validation split, pruned nets: mean of 90% and 98% sparsity", compare=[
     (f"{arm}, rate {rate}", f"{arm}, rate {rate / 2:g}")
-    for arm in ("one-shot", "gradual", "iterative", "teacher, T=1", "teacher, T=4", "small dense") for rate in (0.016, 0.032)])  # fmt: skip
+    for arm in ("one-shot", "gradual", "iterative", "teacher, T=1", "teacher, T=4", "small dense") for rate in (0.016, 0.032)],
+    grid=["{}, T={T}, rate {rate}", "{}, rate {rate}"])  # fmt: skip
 def choice_for_pruning(seed):
     net, v, results = start(seed), models.load_logits("mnist-5k-teacher").train, {}
     arms = {how: (how, hard, 1.0) for how in ("one-shot", "gradual", "iterative")}
@@ -710,7 +711,8 @@ def choice_for_pruning(seed):
 
 # %% tags=["experiment"]
 @evidence.experiment(metric="accuracy on the validation split", compare=[
-    (f"{arm}, rate 0.004", f"{arm}, rate 0.002") for arm in ("whole, trained on", "L1, 50%", "half width, from scratch")])  # fmt: skip
+    (f"{arm}, rate 0.004", f"{arm}, rate 0.002") for arm in ("whole, trained on", "L1, 50%", "half width, from scratch")],
+    grid=["{}, rate {rate}"])  # fmt: skip
 def choice_for_filters(seed):
     settings, results = {"inputs": data.x_train, "targets": hard, "seed": seed}, {}
     fit = lambda build, updates, rate: training.train(build, updates=updates, learning_rate=rate, **settings)
@@ -726,7 +728,7 @@ def choice_for_filters(seed):
 
 
 # %%
-for record in (records.load("choice_for_pruning"), records.load("choice_for_filters")):
+for record in (evidence.load("choice_for_pruning"), evidence.load("choice_for_filters")):
     print(evidence.table(record), "\n")
 
 # %% [markdown]
@@ -767,13 +769,13 @@ def winning_tickets(seed):
 
 
 # %%
-record = records.load("winning_tickets")
+record = evidence.load("winning_tickets")
 print(evidence.table(record), "\n")
 kept = ["50%", "25%", "12%", "6%", "3%", "2%"]
-mean = {arm: 100 * np.mean(values) for arm, values in record["values"].items()}
+mean = {arm: 100 * value for arm, value in record.means.items()}
 lines = {name: [mean[f"{name}, {share} kept"] for share in kept] for name in ("ticket", "new start")}
 lines["dense"] = [mean["dense"]] * len(kept)
-assert all(evidence.verdict_of(record, f"ticket, {share} kept", f"new start, {share} kept") == "WINS" for share in kept[1:])
+assert all(record.verdict(f"ticket, {share} kept", f"new start, {share} kept") == "WINS" for share in kept[1:])
 plots.lines(
     [0.5**k * 100 for k in range(1, 7)], lines,
     "Test accuracy over the share of weights kept: tickets lie above the dense network down to 12%, new starts below it everywhere.",

@@ -57,7 +57,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
-from kdcourse import datasets, evidence, losses, measure, minilm, models, plots, quiz, records, runtime, training
+from kdcourse import datasets, evidence, losses, measure, minilm, models, plots, quiz, runtime, training
 from kdcourse.soft_labels import one_hot, soft_targets
 
 
@@ -285,7 +285,8 @@ PLACES += [(name, share) for name in ("r8", "r52") for share in (0.05, 1.0)]
 
 
 @evidence.experiment(metric="accuracy on the validation split", compare=[
-    (f"{name} {share:.0%} distilled 0.005 0.0", f"{name} {share:.0%} scratch 0.02 0.8") for name, share in PLACES])  # fmt: skip
+    (f"{name} {share:.0%} distilled 0.005 0.0", f"{name} {share:.0%} scratch 0.02 0.8") for name, share in PLACES],
+    grid=["{} {rate} {dropout}"])  # fmt: skip
 def choice_for_text(seed):
     results = {}
     for name, share in PLACES:
@@ -307,7 +308,8 @@ EDGES |= {("scratch", name, share): [(0.08, 0.0), (0.08, 0.5)] for name, share i
 EDGES |= {("distilled", name, share): HIGH for name, share in ((NG, 1.0), ("r8", 0.05), ("r8", 1.0), ("r52", 0.05), ("r52", 1.0))}
 
 
-@evidence.experiment(metric="accuracy on the validation split", compare=[])
+@evidence.experiment(
+    metric="accuracy on the validation split", compare=[], grid=["{} {rate} {dropout}"], extends="choice_for_text")
 def choice_beyond_the_edges(seed):
     results = {}
     for (arm, name, share), settings in EDGES.items():
@@ -325,10 +327,10 @@ def choice_beyond_the_edges(seed):
 
 # %%
 tried = {}
-for record in (records.load("choice_for_text"), records.load("choice_beyond_the_edges")):
-    for setting, values in record["values"].items():
+for record in (evidence.load("choice_for_text"), evidence.load("choice_beyond_the_edges")):
+    for setting, mean in record.means.items():
         *place, rate, dropout = setting.split()
-        tried.setdefault(" ".join(place), {})[float(rate), float(dropout)] = np.mean(values)
+        tried.setdefault(" ".join(place), {})[float(rate), float(dropout)] = mean
 for place, found in tried.items():
     best = max(found, key=found.get)
     print(f"{place:28} best of {len(found)}: rate {best[0]}, dropout {best[1]}, {found[best]:.1%}; worst {min(found.values()):.1%}")
@@ -348,6 +350,10 @@ SETTINGS = {place: {"rate": rate, "dropout": dropout} for place, (rate, dropout)
 
 
 # %%
+for (arm, name, share), chosen in SETTINGS.items():
+    found = tried[f"{name} {share:.0%} {arm}"]
+    assert found[chosen["rate"], chosen["dropout"]] == max(found.values()), "the settings are the best that the search found"
+
 _, words, _, vectorizer = corpus("20newsgroups")
 z = teacher.decision_function(vectors.train)  # the teacher's logits for all training texts
 truth = one_hot(data.y_train, 20)
@@ -397,44 +403,28 @@ TEMPERATURES = (0.5, 1.0, 2.0, 4.0)
 
 
 # %% tags=["experiment"]
-@evidence.experiment(metric=ACCURACY, compare=OVER_T)
-def labels_1(seed):
-    return arms("20newsgroups", 0.01, seed, TEMPERATURES)
-
-
-@evidence.experiment(metric=ACCURACY, compare=OVER_T)
-def labels_5(seed):
-    return arms("20newsgroups", 0.05, seed, TEMPERATURES)
-
-
-@evidence.experiment(metric=ACCURACY, compare=OVER_T)
-def labels_10(seed):
-    return arms("20newsgroups", 0.1, seed, TEMPERATURES)
-
-
-@evidence.experiment(metric=ACCURACY, compare=OVER_T)
-def labels_100(seed):
-    return arms("20newsgroups", 1.0, seed, TEMPERATURES)
+@evidence.experiment(metric=ACCURACY, compare=OVER_T, cases={
+    "labels_1": {"share": 0.01}, "labels_5": {"share": 0.05}, "labels_10": {"share": 0.1}, "labels_100": {"share": 1.0}})  # fmt: skip
+def newsgroups(seed, share):
+    return arms("20newsgroups", share, seed, TEMPERATURES)
 
 
 # %%
-five = records.load("labels_5")
+five = evidence.load("labels_5")
 print(evidence.table(five))
-kept, low, high = evidence.paired_interval(
-    [100 * s / t for s, t in zip(five["values"]["soft, T=1"], five["values"]["teacher"], strict=True)]
-)
+kept, low, high = evidence.paired_interval([100 * s / t for s, t in zip(five.values["soft, T=1"], five.values["teacher"], strict=True)])
 print(f"\nthe student keeps {kept:.1f}% of its teacher's accuracy, 95% interval [{low:.1f}, {high:.1f}]")
 assert low > 97, "the requirement: 97%"
 
 # %%
-by_share = {1: records.load("labels_1"), 5: five, 10: records.load("labels_10"), 100: records.load("labels_100")}
+by_share = {1: evidence.load("labels_1"), 5: five, 10: evidence.load("labels_10"), 100: evidence.load("labels_100")}
 arms_shown = {"from scratch": "from scratch", "soft, T=1": "student, soft labels",
               "teacher": "teacher (MiniLM)", "TF-IDF + LinearSVC": "TF-IDF + LinearSVC"}  # fmt: skip
-curves = {shown: [100 * np.mean(record["values"][arm]) for record in by_share.values()] for arm, shown in arms_shown.items()}
+curves = {shown: [100 * record.means[arm] for record in by_share.values()] for arm, shown in arms_shown.items()}
 for share, record in by_share.items():
     print(f"{share:3}% of the labels, the student with soft labels (T=1):")
     for baseline in ("from scratch", "teacher", "TF-IDF + LinearSVC", "hard"):
-        print(f"     {evidence.verdict_of(record, 'soft, T=1', baseline):12} against {baseline}")
+        print(f"     {record.verdict('soft, T=1', baseline):12} against {baseline}")
 plots.lines(
     list(by_share), curves,
     "Accuracy over the share of labels, 1 to 100%: the student leads with 1 and 5%, is even with TF-IDF at 10%, TF-IDF leads at 100%.",
@@ -488,9 +478,9 @@ def causes(seed):
 
 
 # %%
-causes_record = records.load("causes")
+causes_record = evidence.load("causes")
 print(evidence.table(causes_record))
-means = {arm: np.mean(values) for arm, values in causes_record["values"].items()}
+means = causes_record.means
 whole = means["MiniLM, all texts"] - means["from scratch"]
 without = means["TF-IDF, all texts"] - means["from scratch"]
 print(f"\nof {100 * whole:.1f} points, {without / whole:.0%} need no pretrained model, {1 - without / whole:.0%} come with it")
@@ -510,32 +500,17 @@ plots.verdicts(causes_record)
 
 
 # %% tags=["experiment"]
-@evidence.experiment(metric=ACCURACY, compare=CLAIMS)
-def r8_5(seed):
-    return arms("r8", 0.05, seed)
-
-
-@evidence.experiment(metric=ACCURACY, compare=CLAIMS)
-def r8_100(seed):
-    return arms("r8", 1.0, seed)
-
-
-@evidence.experiment(metric=ACCURACY, compare=CLAIMS)
-def r52_5(seed):
-    return arms("r52", 0.05, seed)
-
-
-@evidence.experiment(metric=ACCURACY, compare=CLAIMS)
-def r52_100(seed):
-    return arms("r52", 1.0, seed)
+@evidence.experiment(metric=ACCURACY, compare=CLAIMS, sentinel="r8_100", cases={
+    "r8_5": {"name": "r8", "share": 0.05}, "r8_100": {"name": "r8", "share": 1.0},
+    "r52_5": {"name": "r52", "share": 0.05}, "r52_100": {"name": "r52", "share": 1.0}})  # fmt: skip
+def reuters(seed, name, share):
+    return arms(name, share, seed)
 
 
 # %%
-everything = records.load("labels_100")
+everything = evidence.load("labels_100")
 print(evidence.table(everything))
-mixed = evidence.compare(everything["values"], "soft + labels", "from scratch")
-span = f"{100 * mixed.difference:+.2f} points [{100 * mixed.low:+.2f}, {100 * mixed.high:+.2f}]"
-print(f"{mixed.verdict:12} soft + labels against from scratch: {span}")
+print(everything.comparison("soft + labels", "from scratch"))
 
 # %% [markdown]
 # With all labels the teacher is in the way: its answers are worse than the labels, and the student loses, even with both. TF-IDF with a
@@ -547,11 +522,9 @@ print(f"{mixed.verdict:12} soft + labels against from scratch: {span}")
 # **Predict first.** 5% of the labels, a good teacher. Will the student win again?
 
 # %%
-for record in (records.load("r8_5"), records.load("r52_5"), records.load("r8_100"), records.load("r52_100")):
+for record in (evidence.load("r8_5"), evidence.load("r52_5"), evidence.load("r8_100"), evidence.load("r52_100")):
     print(evidence.table(record))
-    hard = evidence.compare(record["values"], "hard", "from scratch")
-    span = f"{100 * hard.difference:+.2f} points [{100 * hard.low:+.2f}, {100 * hard.high:+.2f}]"
-    print(f"{hard.verdict:12} hard against from scratch: {span}\n")
+    print(record.comparison("hard", "from scratch"), "\n")
 
 # %% [markdown]
 # **What to notice.** With 5%, hard labels of the same teacher win against the network from scratch on both sets of news. Soft ones (T=1)
@@ -652,7 +625,7 @@ for name, (build, length) in READERS.items():
 
 
 # %% tags=["experiment"]
-@evidence.experiment(metric="accuracy on the validation split", compare=[])
+@evidence.experiment(metric="accuracy on the validation split", compare=[], grid=["fine-tuned {rate}"])
 def choice_for_tuning(seed):
     d, _, vectors, _ = corpus("r8")
     rows, half = draw(d.y_train, 0.05, seed), lower_half("r8")
@@ -687,18 +660,17 @@ def second_teacher(seed):
 
 
 # %%
-second = records.load("second_teacher")
-print(evidence.table(records.load("choice_for_tuning")), "\n")
+second = evidence.load("second_teacher")
+print(evidence.table(evidence.load("choice_for_tuning")), "\n")
 print(evidence.table(second))
 
 # %%
-first = records.load("r8_5")
-same = [first["seeds"].index(seed) for seed in second["seeds"]]  # the same draws of the labels
-both = second["values"] | {"from scratch": [first["values"]["from scratch"][i] for i in same]}
+first = evidence.load("r8_5")
+same = [first.seeds.index(seed) for seed in second.seeds]  # the same draws of the labels
+both = second.values | {"from scratch": [first.values["from scratch"][i] for i in same]}
 rival = evidence.compare(both, "student of the fine-tuned", "from scratch")
-span = f"{100 * rival.difference:+.2f} points [{100 * rival.low:+.2f}, {100 * rival.high:+.2f}]"
-print(f"{rival.verdict} student of the fine-tuned against from scratch: {span}")
-print(f"for comparison, hard labels of the frozen teacher (Round 5): {np.mean([first['values']['hard'][i] for i in same]):.2%}")
+print(rival)
+print(f"for comparison, hard labels of the frozen teacher (Round 5): {np.mean([first.values['hard'][i] for i in same]):.2%}")
 assert rival.verdict == "WINS"
 
 # %% [markdown]
@@ -718,18 +690,18 @@ assert rival.verdict == "WINS"
 
 # %%
 def interval(arm, baseline):
-    found = next(c for c in five["comparisons"] if (c["arm"], c["baseline"]) == (arm, baseline))
-    return f"{100 * found['difference']:+.1f} points [{100 * found['low']:+.1f}, {100 * found['high']:+.1f}], {found['verdict']}"
+    found = five.comparison(arm, baseline)
+    return f"{100 * found.difference:+.1f} points [{100 * found.low:+.1f}, {100 * found.high:+.1f}], {found.verdict}"
 
 
-means = {arm: f"{100 * np.mean(values):.1f}%" for arm, values in five["values"].items()}
+means = {arm: f"{mean:.1%}" for arm, mean in five.means.items()}
 card = f"""# Newsgroup classifier
 
 Sorts an English post into one of 20 newsgroups of the 1990s. Not for other languages, not for decisions about people.
 
 - Trained on {len(labelled)} labelled and {len(data.x_train) - len(labelled):,} unlabelled posts of 20 Newsgroups (by date),
   by distillation from a frozen all-MiniLM-L6-v2 (Apache-2.0) with a linear head.
-- Test accuracy, mean over {len(five["seeds"])} draws of the labels: {means["soft, T=1"]}.
+- Test accuracy, mean over {len(five.seeds)} draws of the labels: {means["soft, T=1"]}.
   Its teacher: {means["teacher"]}. The same network without a teacher: {means["from scratch"]}.
 - Against the network without a teacher: {interval("soft, T=1", "from scratch")}.
 - Against TF-IDF and a linear model on the same labels: {interval("soft, T=1", "TF-IDF + LinearSVC")}.

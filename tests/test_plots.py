@@ -8,7 +8,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from PIL import Image
 
-from kdcourse import plots, records
+from kdcourse import evidence, plots
 
 
 def test_a_picture_shows_itself_with_its_alt_text():
@@ -61,12 +61,49 @@ def test_reliability_leaves_out_small_bins():
     assert len(dots.get_offsets()) == 1
 
 
-def test_verdicts_of_many_seeds_and_of_one():
-    record = records.load("all_labels")
+def marks(picture):
+    """Return (place, alpha, whether it is a line) of what is drawn for the comparisons."""
+    drawn = picture.axes[0].lines[:-1]  # the last is the line at zero
+    return [(line.get_ydata()[0], line.get_alpha(), len(line.get_ydata()) == 2) for line in drawn]
+
+
+def test_verdicts_of_many_seeds_and_of_few():
+    record = evidence.load("all_labels")
     picture = plots.verdicts(record)
-    assert all(f"{c['arm']} {c['verdict']} against {c['baseline']}" in picture.alt for c in record["comparisons"])
-    one = {**record, "comparisons": [{**c, "low": None, "high": None, "verdict": "INCONCLUSIVE"} for c in record["comparisons"]]}
-    assert plots.verdicts(one).png()
+    assert all(f"{c.variant} {c.verdict} against {c.baseline}" in picture.alt for c in record.comparisons)
+    assert marks(picture) == [(y, 1.0, line) for y in range(4) for line in (True, False)]
+    few = {**record, "seeds": record.seeds[:3], "values": {variant: values[:3] for variant, values in record.values.items()}}
+    assert marks(plots.verdicts(few)) == [(y, 1.0, False) for y in range(4)] and plots.verdicts(few).png()
+
+
+def test_verdicts_show_a_replication_paler_and_below():
+    record = evidence.load("all_labels")
+    other = {"seeds": range(30, 35), "values": {variant: [1 - v for v in values[:5]] for variant, values in record.values.items()}}
+    picture = plots.verdicts({**record, "replication": other})
+    assert "hard, jittered WINS against soft by +1.4 points (on 5 other seeds LOSES by -1.8 points)" in picture.alt
+    assert picture.axes[0].get_xlabel().endswith("(points); paler: 5 other seeds")
+    assert [place for place, *_ in marks(picture)] == [0, 0, 0.4, 0.4, 1, 1, 1.4, 1.4, 2, 2, 2.4, 2.4, 3, 3, 3.4, 3.4]
+    assert all(alpha < 1 for place, alpha, _ in marks(picture) if place % 1) and len(picture.axes[0].texts) == 8
+
+
+def test_verdicts_say_what_is_too_small_to_matter():
+    values = {"a": [0.9] * 5, "b": [0.9011, 0.9012, 0.901, 0.9011, 0.9011]}
+    record = {"metric": "accuracy", "unit": "percent", "higher_is_better": True, "seeds": range(5), "compare": [["b", "a"]]}
+    picture = plots.verdicts(record | {"values": values})
+    assert "b WINS, too small to matter against a by +0.1 points" in picture.alt
+
+
+def test_a_record_draws_itself():
+    record = evidence.load("all_labels")
+    InteractiveShell.instance()
+    try:
+        with capture_output() as captured:
+            record._ipython_display_()
+    finally:
+        InteractiveShell.clear_instance()
+    image, _, table = captured.outputs
+    assert image.data["text/plain"] == plots.verdicts(record).alt
+    assert table.data["text/plain"] == evidence.table(record) and "<details><summary>The whole table" in table.data["text/html"]
 
 
 def test_captions_and_images_must_match():

@@ -1,4 +1,4 @@
-"""The author's tools on a tiny course in a temporary folder: the builder, the experiment runner, the links; and the quiz module."""
+"""The author's tools on a tiny course in a temporary folder: the builder, the links; and the quiz module."""
 
 import json
 import os
@@ -10,14 +10,13 @@ from pathlib import Path
 
 import build_notebooks
 import chapters
-import experiment
 import links
 import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
-from kdcourse import evidence, quiz
+from kdcourse import quiz
 
 ROOT = Path(__file__).resolve().parent.parent
 NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-sanitize-with", ROOT / "tests" / "nbval.cfg"]
@@ -316,107 +315,10 @@ def test_build_of_an_unknown_lesson(course, capsys):
     assert capsys.readouterr().err == "SLUG must be one of 01_tiny, got 02_none\n"
 
 
-# --- experiments ---
-
-
-def test_experiment_prints_a_table_and_writes_nothing(course, capsys):
-    before = sorted(course.rglob("*"))
-    assert experiment.main(["toy", "--seeds", "5 6 7 8 9"], course) == 0
-    said = capsys.readouterr().out
-    assert re.search(r"^seed 5: heads 0\.\d{4}  tails 0\.2500  \(\d+\.\d s\)$", said, re.M)
-    assert re.search(r"^WINS +heads against tails: \+\d", said, re.M)
-    assert sorted(course.rglob("*")) == before
-
-
-def test_experiment_records_what_stands_on_the_page(course, capsys):
-    toy = experiment.find_all(course)["toy"]
-    assert experiment.status(toy, course) == "no record"
-    assert experiment.main(["toy", "--seeds", "0 1", "--record"], course) == 0
-    record = json.loads((course / "data" / "experiments" / "toy.json").read_text())
-    assert record["seeds"] == [0, 1] and record["values"]["tails"] == [0.25, 0.25]
-    assert record["source_sha256"] == toy.sha256
-    assert set(record["versions"]) == {"python", "tensorflow", "keras", "numpy", "kdcourse"}
-    assert record["cpu"] and record["cores"] >= 1 and record["seconds"] >= 0 and re.fullmatch(r"\d{4}-\d\d-\d\d", record["date"])
-    assert not list((course / "build" / "experiments").iterdir())
-    assert evidence.table(record) in capsys.readouterr().out
-    assert experiment.status(toy, course) == "current"
-    edit(course / "lessons" / "01_tiny.py", "print(os.listdir", "print(1, os.listdir")  # a cell that no experiment needs
-    assert experiment.status(experiment.find_all(course)["toy"], course) == "current"
-    edit(course / "lessons" / "01_tiny.py", "/ 10", "/ 20")
-    assert experiment.status(experiment.find_all(course)["toy"], course) == "stale"
-    edit(course / "lessons" / "01_tiny.py", "/ 20", "/ 10")
-    edit(course / "lessons" / "01_tiny.py", "import random\n", "import random  # setup counts too\n")
-    assert experiment.status(experiment.find_all(course)["toy"], course) == "stale"
-    (course / "data" / "experiments" / "gone.json").write_text("{}")
-    capsys.readouterr()
-    assert experiment.main(["--list"], course) == 0
-    assert re.fullmatch(r"toy +lessons/01_tiny.py  stale\ngone +in no lesson: delete data/experiments/gone.json\n", capsys.readouterr().out)
-
-
-def test_a_blank_line_more_or_less_is_no_other_experiment(course):
-    before = experiment.find_all(course)["toy"].sha256
-    lesson = course / "lessons" / "01_tiny.py"
-    edit(lesson, "def toy(seed):\n", "def toy(seed):\n\n")
-    assert experiment.find_all(course)["toy"].sha256 == before
-    edit(lesson, "def toy(seed):", "def toy(seed):  # other")
-    assert experiment.find_all(course)["toy"].sha256 != before
-
-
-def test_seeds_at_the_same_time_give_the_same_record(course, capsys):
-    tables = []
-    for jobs in ("1", "2"):
-        assert experiment.main(["toy", "--seeds", "0 1 2", "--record", "--jobs", jobs], course) == 0
-        tables.append(capsys.readouterr().out.partition("toy: ")[2])
-        record = json.loads((course / "data" / "experiments" / "toy.json").read_text())
-        assert record["seeds"] == [0, 1, 2]
-    assert tables[0] == tables[1] and "verdict" in tables[0]
-
-
-def test_an_interrupted_recording_goes_on_where_it_stopped(course, capsys):
-    alarm, calls = course / "alarm", course / "calls"
-    alarm.touch()
-    trap = f"""    open({str(calls)!r}, 'a').write(f'{{seed}} ')
-    if seed == 2 and os.path.exists({str(alarm)!r}):
-        raise KeyboardInterrupt
-"""
-    edit(course / "lessons" / "01_tiny.py", "    return {", trap + "    return {")
-    assert experiment.main(["toy", "--seeds", "0 1 2", "--record"], course) == 130
-    assert "goes on where it stopped" in capsys.readouterr().err
-    assert len(list((course / "build" / "experiments").glob("toy-*.jsonl"))) == 1 and not list((course / "data" / "experiments").iterdir())
-    alarm.unlink()
-    assert experiment.main(["toy", "--seeds", "0 1 2", "--record"], course) == 0
-    assert "taken over from an interrupted run: seeds 0 1\n" in capsys.readouterr().out
-    assert calls.read_text() == "0 1 2 2 "
-    assert json.loads((course / "data" / "experiments" / "toy.json").read_text())["seeds"] == [0, 1, 2]
-    assert not list((course / "build" / "experiments").iterdir())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["heads"], "NAME must be one of toy, got 'heads'"),
-        ([], "NAME must be one of toy, got ''"),
-        (["toy", "--seeds", "0 one"], "--seeds must be different whole numbers >= 0, separated by spaces, as in \"0 1 2\", got '0 one'"),
-        (["toy", "--seeds", ""], "--seeds must be different whole numbers >= 0, separated by spaces, as in \"0 1 2\", got ''"),
-        (["toy", "--seeds", "1 1"], "--seeds must be different whole numbers >= 0, separated by spaces, as in \"0 1 2\", got '1 1'"),
-        (["toy", "--jobs", "0"], "--jobs must be >= 1, got 0"),
-        (["toy", "--seeds=-1"], "--seeds must be different whole numbers >= 0, separated by spaces, as in \"0 1 2\", got '-1'"),
-    ],
-)
-def test_bad_arguments_of_an_experiment(course, capsys, arguments, message):
-    assert experiment.main(arguments, course) == 2
-    assert capsys.readouterr().err == message + "\n"
-
-
-def test_one_name_for_two_experiments(course, capsys):
-    (course / "lessons" / "02_twin.py").write_text(LESSON)
-    assert experiment.main(["toy"], course) == 2
-    assert "must be used once, got toy in 01_tiny and 02_twin" in capsys.readouterr().err
+# --- as commands ---
 
 
 def test_the_scripts_run_as_commands(tmp_path):
-    done = run_tool("experiment.py", "no_such_experiment", cwd=tmp_path)
-    assert done.returncode == 2 and done.stderr.startswith("NAME must be one of ") and done.stderr.count("\n") == 1
     assert run_tool("build_notebooks.py", "no_such_lesson", cwd=tmp_path).returncode == 2
 
 
@@ -493,7 +395,7 @@ def test_bad_questions_are_refused(questions, message):
 
 
 def test_unknown_question_bank():
-    with pytest.raises(ValueError, match=r"name must be one of the question banks \[.*\], got 'nothing'"):
+    with pytest.raises(ValueError, match=r"name must be one of .*, got 'nothing'"):
         quiz.show("nothing")
 
 
