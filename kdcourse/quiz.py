@@ -9,6 +9,7 @@ import json
 import random
 from contextlib import contextmanager
 
+from . import checks
 from .files import data_path
 
 KINDS = ("multiple_choice", "many_choice", "numeric", "string")
@@ -63,7 +64,7 @@ def check(title: str):
 
 def names() -> list[str]:
     """Return the names of all question banks."""
-    return sorted(path.stem for path in data_path("questions").glob("*.json"))
+    return sorted(path.stem for path in data_path("questions").glob("[!.]*.json"))
 
 
 def load(name: str) -> list[dict]:
@@ -72,9 +73,8 @@ def load(name: str) -> list[dict]:
     Raises:
         ValueError: no such bank, or one that `validate` refuses.
     """
-    if name not in names():
-        raise ValueError(f"name must be one of the question banks {names()}, got {name!r}")
-    questions = json.loads(data_path("questions", f"{name}.json").read_text(encoding="utf-8"))
+    path = data_path("questions", f"{checks.choice('name', name, names())}.json")
+    questions = json.loads(path.read_text(encoding="utf-8"))
     validate(questions, f"data/questions/{name}.json")
     return questions
 

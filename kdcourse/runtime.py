@@ -1,11 +1,14 @@
 """A quiet start of TensorFlow, seeds, and a report of the machine."""
 
 import contextlib
+import datetime
 import importlib.metadata
 import os
 import platform
 import sys
 import tempfile
+
+from . import checks
 
 PACKAGES = tuple(
     "kdcourse tensorflow keras tf-keras tensorflow-model-optimization numpy scipy matplotlib mlxtend "
@@ -15,17 +18,32 @@ PACKAGES = tuple(
 
 @contextlib.contextmanager
 def stderr_held_back():
-    """Keep what is written to file descriptor 2 (C++ included) off the page; show it when the block fails."""
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
+    """Keep what is written to file descriptor 2 (C++ included) off the page; show it when the block fails.
+
+    Where there is no standard error, or no folder for a temporary file, nothing is held back and the block runs all the same.
+    """
+    try:
         real = os.dup(2)
+    except OSError:
+        yield
+        return
+    try:
+        held = tempfile.TemporaryFile()
+    except OSError:
+        os.close(real)
+        yield
+        return
+    if sys.stderr is not None:  # a process without a console has none
+        sys.stderr.flush()
+    with held:
         os.dup2(held.fileno(), 2)
         try:
             yield
         except BaseException:
             os.dup2(real, 2)
             held.seek(0)
-            sys.stderr.write(held.read().decode(errors="replace"))
+            if sys.stderr is not None:
+                sys.stderr.write(held.read().decode(errors="replace"))
             raise
         finally:
             os.dup2(real, 2)
@@ -64,8 +82,7 @@ def set_seed(seed: int) -> None:
     Raises:
         ValueError: `seed` is not an integer in 0..2**32-1.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed must be an integer in 0..{2**32 - 1}, got {seed!r}")
+    seed = checks.whole("seed", seed, 0, 2**32 - 1)
     quiet_start()
     import keras
 
@@ -95,6 +112,12 @@ def versions(packages=PACKAGES) -> dict[str, str | None]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = None
     return found
+
+
+def provenance(packages=PACKAGES) -> dict:
+    """Return where and when something was made, for the file beside it: {"versions", "cpu", "cores", "date" (UTC, ISO 8601)}."""
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    return {"versions": versions(packages), "cpu": cpu_name(), "cores": cores(), "date": date}
 
 
 def memory_gb() -> tuple[float, float]:

@@ -86,3 +86,19 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
 def test_unknown_data_file_names_what_is_there():
     with pytest.raises(FileNotFoundError, match="data folder has no 'teachers/nobody.npz'; it has .*mnist-5k-teacher.npz"):
         files.data_path("teachers", "nobody.npz")
+
+
+@pytest.mark.parametrize("lost", ["sys.stderr = None", "os.close(2)", "tempfile.tempdir = '/nowhere'"])
+def test_a_process_without_standard_error_or_temporary_folder_runs(lost):
+    code = f"""import os, sys, tempfile
+from kdcourse import runtime
+{lost}
+with runtime.stderr_held_back():
+    print("ran")
+try:
+    with runtime.stderr_held_back():
+        raise KeyError("of the block")
+except KeyError:
+    print("told")"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (0, "ran\ntold\n")
