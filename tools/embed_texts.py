@@ -3,7 +3,6 @@
 The answers are kept in the course's cache folder, a file for each length of texts: an interrupted run begins that length anew.
 """
 
-import datetime
 import json
 import sys
 import time
@@ -12,6 +11,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from kdcourse import archives, datasets, minilm, runtime
+from kdcourse.checks import choice
 from kdcourse.files import cache_folder, written_whole
 
 INVERSE_PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0)  # scikit-learn's C
@@ -44,12 +44,9 @@ def make(name: str) -> None:
             "5_percent_of_labels": heads(float16, int8, data, share=20),
         },
         "command": f"python tools/embed_texts.py {name}",
-        "versions": runtime.versions(("kdcourse", "tensorflow", "keras", "numpy", "tokenizers", "safetensors", "scikit-learn")),
-        "cpu": runtime.cpu_name(),
-        "cores": runtime.cores(),
+        **runtime.provenance(("kdcourse", "tensorflow", "keras", "numpy", "tokenizers", "safetensors", "scikit-learn")),
         "seconds": round(seconds, 1),
         "resumed": resumed,  # the seconds are then those of the last run only
-        "date": datetime.date.today().isoformat(),
         "licence": "CC BY 4.0 (the vectors, made by this project); the encoder: Apache-2.0",
     }
     with written_whole(path.with_suffix(".json")) as temporary:
@@ -79,8 +76,15 @@ def heads(float16: minilm.Embeddings, int8: minilm.Embeddings, data: datasets.Te
     return {"labels": len(rows), "C": c, "validation": scores[c], "test": test, "same_test_answers": same}
 
 
+def main(names: list[str]) -> None:
+    """Make the vectors of the data sets `names`, or of all; a name that does not exist ends it before anything is made."""
+    try:
+        wanted = [choice("name", name, datasets.TEXTS) for name in names] or list(datasets.TEXTS)
+    except ValueError as error:
+        sys.exit(str(error))
+    for name in wanted:
+        make(name)
+
+
 if __name__ == "__main__":
-    for wanted in sys.argv[1:] or datasets.TEXTS:
-        if wanted not in datasets.TEXTS:
-            sys.exit(f"name must be one of {list(datasets.TEXTS)}, got {wanted!r}")
-        make(wanted)
+    main(sys.argv[1:])

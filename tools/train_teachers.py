@@ -1,6 +1,5 @@
 """Train the models that ship in data/teachers/ and write their weights, logits and provenance: `make teachers`."""
 
-import datetime
 import json
 import sys
 import time
@@ -9,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kdcourse import datasets, distillation, measure, models, runtime
+from kdcourse import datasets, measure, models, runtime, training
+from kdcourse.checks import choice
 from kdcourse.files import written_whole
 from kdcourse.soft_labels import one_hot
 
@@ -28,10 +28,10 @@ def make(name: str) -> None:
     """Train one model and write its files, each whole or not at all."""
     data = datasets.load("mnist", validation=5000) if name == "mnist-teacher" else datasets.load("mnist-5k")
     config, began = CONFIG[name], time.time()
-    model = distillation.train(BUILD[name], data.x_train, one_hot(data.y_train, 10), verbose=1, **config)
+    model = training.train(BUILD[name], data.x_train, one_hot(data.y_train, 10), verbose=1, **config)
     seconds = time.time() - began
     splits = {split: (getattr(data, f"x_{split}"), getattr(data, f"y_{split}")) for split in models.Logits._fields}
-    logits = {split: distillation.logits(model, x).astype(np.float16) for split, (x, _) in splits.items()}
+    logits = {split: training.logits(model, x).astype(np.float16) for split, (x, _) in splits.items()}
     if name in models.TRAINED:
         plain = models.TRAINED[name](name=name)  # without the optimizer's state
         plain.set_weights(model.get_weights())
@@ -47,11 +47,8 @@ def make(name: str) -> None:
         "accuracy": {split: measure.accuracy(logits[split], y) for split, (_, y) in splits.items()},
         "errors": {split: int(np.sum(logits[split].argmax(1) != y)) for split, (_, y) in splits.items()},
         "command": f"python tools/train_teachers.py {name}",
-        "versions": runtime.versions(("kdcourse", "tensorflow", "keras", "numpy")),
-        "cpu": runtime.cpu_name(),
-        "cores": runtime.cores(),
+        **runtime.provenance(("kdcourse", "tensorflow", "keras", "numpy")),
         "seconds": round(seconds, 1),
-        "date": datetime.date.today().isoformat(),
         "licence": "CC BY 4.0 (made by this project)",
     }
     with written_whole(FOLDER / f"{name}.json") as temporary:
@@ -59,8 +56,15 @@ def make(name: str) -> None:
     print(name, provenance["accuracy"])
 
 
+def main(names: list[str]) -> None:
+    """Make the models of `names`, or all; a name that does not exist ends it before anything is made."""
+    try:
+        wanted = [choice("name", name, CONFIG) for name in names] or list(CONFIG)
+    except ValueError as error:
+        sys.exit(str(error))
+    for name in wanted:
+        make(name)
+
+
 if __name__ == "__main__":
-    for wanted in sys.argv[1:] or CONFIG:
-        if wanted not in CONFIG:
-            sys.exit(f"name must be one of {sorted(CONFIG)}, got {wanted!r}")
-        make(wanted)
+    main(sys.argv[1:])
