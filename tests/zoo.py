@@ -96,7 +96,7 @@ def linear(library=keras):
 
 
 def cnn(library=keras, shape=(8, 8, 1), classes=3, seed=1):
-    """Return a convolution, a depthwise one and two dense layers: kernels (3, 3, 1, 4), (72, 12) and (12, 3) for 8x8 grey images."""
+    """Return a convolution, a depthwise one and two dense layers: kernels (3, 3, 1, 4), (64, 12) and (12, 3) for 8x8 grey images."""
     library.utils.set_random_seed(seed)
     layers = library.layers
     return library.Sequential(
