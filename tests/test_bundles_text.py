@@ -334,10 +334,16 @@ def reader(dtype="int32", batch=None, words=WORDS, embedded=True):
     ("change", "message"),
     [
         (lambda: {"class_names": LABELS[:2]}, "class_names must be one name for each of student's 3 outputs, got 2"),
-        (lambda: {"class_names": "abc"}, "class_names must be a list of at least 1 strings that are not empty, got 'abc'"),
+        (lambda: {"class_names": "abc"}, "class_names must be a list of strings that are not empty, at least 1, got 'abc'"),
         (lambda: {"class_names": ["a", "b\nc", "d"]}, r"class_names must be texts of one line, got 'b\\nc'"),
-        (lambda: {"class_names": ["a", "", "d"]}, r"class_names must be a list of .* strings that are not empty, got \['a', '', 'd'\]"),
-        (lambda: {"class_names": ["a", 7, "d"]}, r"class_names must be a list of .* strings that are not empty, got \['a', 7, 'd'\]"),
+        (
+            lambda: {"class_names": ["a", "", "d"]},
+            r"class_names must be a list of strings that are not empty, at least 1, got \['a', '', 'd'\]",
+        ),
+        (
+            lambda: {"class_names": ["a", 7, "d"]},
+            r"class_names must be a list of strings that are not empty, at least 1, got \['a', 7, 'd'\]",
+        ),
         (lambda: {"card": " "}, "card must be a text in Markdown, got ' '"),
         (lambda: {"card": None}, "card must be a text in Markdown, got None"),
         (
