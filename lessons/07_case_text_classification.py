@@ -717,8 +717,7 @@ from kdcourse.bundles import text as text_bundle
 
 folder = text_bundle.write(Path(tempfile.mkdtemp()) / "newsgroups", student, vectorizer, data.class_names, card=card)
 print({path.name: f"{path.stat().st_size:,} bytes" for path in sorted(folder.iterdir()) if path.is_file()})
-with runtime.stderr_held_back():  # LiteRT tells that it uses XNNPACK
-    classifier = text_bundle.Classifier(folder)
+classifier = text_bundle.open(folder)
 for text in ("The shuttle reached its orbit.", "", "\N{ROCKET} Ракета", "goalie " * 100_000):
     best = classifier.probabilities(text).argmax()
     print(f"{text[:30]!r:35} {classifier.known(text):3} known words: {classifier.class_names[best]}")
@@ -731,8 +730,6 @@ assert np.mean(int8.argmax(1) == training.logits(student, words.test).argmax(1))
 # built above, on all cores; `make benchmarks` runs both in LiteRT on one thread, in one table.
 
 # %%
-from kdcourse.bundles.classify_text import latency
-
 a_text = max(data.x_test[:200], key=len)  # longer than both models read
 teacher_bytes = 4 * teacher_parameters
 teacher_ms = 1000 * measure.latency(lambda: encoder(minilm.wordpieces([a_text])), runs=20).median
@@ -740,8 +737,7 @@ print(f"{'':16}{'bytes':>12} {'memory':>12} {'median ms':>10} {'p95 ms':>8}")
 print(f"{'teacher, float32':16}{teacher_bytes:12,} {'':12} {teacher_ms:10.3f}")
 for weights in ("float32", "int8"):
     file = folder / f"model_{weights}.tflite"
-    with runtime.stderr_held_back():
-        median, p95 = latency(text_bundle.Classifier(folder, file.name), a_text)
+    median, p95 = text_bundle.latency(text_bundle.open(folder, file.name), a_text)
     print(f"student, {weights:7}{file.stat().st_size:12,} {measure.peak_memory(file.read_bytes()):12,} {median:10.3f} {p95:8.3f}")
 assert teacher_bytes / (folder / "model_float32.tflite").stat().st_size > 60
 
