@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.13 python3.11; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/nbval.cfg
 JOBS ?= 2
-# each process begins with its share of the tests and ends by taking some of the other's: the browser's, which come first, stay in one process
+# each process begins with its share and then takes from the end of another's: the browser tests, which come first, stay in one process
 TWO_AT_A_TIME := -n $(JOBS) --dist worksteal
 # small networks hardly use a second core: JOBS processes of one thread each do nearly JOBS times the work
 ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1
