@@ -21,6 +21,12 @@ def refuse(name: str, wish: str, got) -> NoReturn:
     raise ValueError(f"{name} must be {wish}, got {got}")
 
 
+def require(fits: bool, sentence: str) -> None:
+    """Raise `sentence`, ``<name> must be <what is allowed>, got <what came>``, as a ValueError unless the argument fits."""
+    if not fits:
+        raise ValueError(sentence)
+
+
 def shown(value) -> str:
     """Return a value as it is shown in a refusal: its repr on one line, cut at 80 characters."""
     text = " ".join(repr(value).split())
@@ -165,7 +171,8 @@ def labels(name: str, values, classes: int, rows: int | None = None, *, unknown:
     """
     found, least = np.asarray(values), -1 if unknown else 0
     if found.ndim != 1 or (len(found) != rows if rows is not None else not len(found)) or found.dtype.kind not in "iu":
-        refuse(name, "a vector of integers" if rows is None else f"a vector of {rows} integers", f"shape {found.shape} and type {found.dtype}")
+        wish = "a vector of integers" if rows is None else f"a vector of {rows} integers"
+        refuse(name, wish, f"shape {found.shape} and type {found.dtype}")
     if (outside := found[(found < least) | (found >= classes)]).size:
         refuse(name, f"in 0..{classes - 1}{', or -1 for no label' if unknown else ''}", outside[0])
     return found.astype(np.int64)

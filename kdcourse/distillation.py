@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from . import checks
 from .anatomy import keras_of, taps
 from .losses import labels_as_rows
 from .runtime import quiet_start
@@ -85,8 +86,7 @@ def online_targets(batches, teacher, *, verbose: int = 1):
         seen = spec or type(batches).__name__
         raise ValueError(f"batches must be a tf.data.Dataset of (images, labels), labels of shape (batch, classes), got {seen}")
     first = next(iter(batches), None)
-    if first is None:
-        raise ValueError("batches must have at least one batch, got none")
+    checks.require(first is not None, "batches must have at least one batch, got none")
     images, labels = first[0], first[1]
     classes = asked_once(teacher, images.numpy()).shape[1]
     if labels.shape[1] != classes:

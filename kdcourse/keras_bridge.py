@@ -7,6 +7,7 @@ was, and nothing is shared with it. The only importer of tf_keras.
 import functools
 import sys
 
+from . import checks
 from .anatomy import checked_graph, rebuilt
 
 # The layers that both libraries compute alike, under one name
@@ -79,16 +80,14 @@ def _translated(layer, target):
     if kind not in LAYERS or type(layer) is not getattr(getattr(source, "layers", None), kind, None):
         raise ValueError(f"{title} must be one of {', '.join(LAYERS)} to cross from one Keras to the other")
     policy = layer.dtype_policy.name
-    if policy not in DTYPES:
-        raise ValueError(f"{title} must have a dtype out of {', '.join(DTYPES)}, got {policy}")
+    checks.require(policy in DTYPES, f"{title} must have a dtype out of {', '.join(DTYPES)}, got {policy}")
 
     config = layer.get_config() | {"dtype": policy}
     for known in ("batch_input_shape", "trainable"):  # the new Input says it; the flag is carried later
         config.pop(known, None)
     for setting, off in SWITCHED_OFF.items():
         value = config.pop(setting, getattr(layer, setting, off))
-        if value != off:
-            raise ValueError(f"{title} must have {setting}={off}, got {setting}={value!r}")
+        checks.require(value == off, f"{title} must have {setting}={off}, got {setting}={value!r}")
     for setting in _OF_ONE_LIBRARY.get(kind, ()):
         config.pop(setting, None)
     if kind == "LeakyReLU":  # Keras 2 calls it alpha
@@ -166,8 +165,7 @@ def _part(part, group: str, source, target, wish: str):
     if type(part) is not getattr(getattr(source, group), kind, None) or twin is None:
         raise ValueError(f"{wish} that both libraries have, got {kind} of {type(part).__module__}")
     config = {name: value for name, value in part.get_config().items() if name not in ("input_axes", "output_axes") or value is not None}
-    if not isinstance(config.get("seed"), int | None):
-        raise ValueError(f"{wish} whose seed is an integer or None, got {config['seed']!r}")
+    checks.require(isinstance(config.get("seed"), int | None), f"{wish} whose seed is an integer or None, got {config.get('seed')!r}")
     return twin(**config)
 
 

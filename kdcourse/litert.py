@@ -70,8 +70,7 @@ def to_tflite(model, scheme: str = "float32", examples=None) -> bytes:
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ValueError(f"model must have one input and one output, got {len(model.inputs)} and {len(model.outputs)}")
     shape, dtype = tuple(model.inputs[0].shape), np.dtype(input_dtype(model))
-    if None in shape[1:]:
-        raise ValueError(f"model must have an input shape that is open in its first axis only, got {shape}")
+    checks.require(None not in shape[1:], f"model must have an input shape that is open in its first axis only, got {shape}")
     if examples is not None:
         examples = checks.array("examples", examples, ("examples", *shape[1:])).astype(dtype)
     elif SCHEMES[scheme].calibrated:
@@ -140,8 +139,7 @@ def _quiet_log(logger):
 
 
 def _load(tflite: bytes, **settings):
-    if not isinstance(tflite, bytes):
-        raise ValueError(f"tflite must be the bytes of a .tflite file, got {type(tflite).__name__}")
+    checks.require(isinstance(tflite, bytes), f"tflite must be the bytes of a .tflite file, got {type(tflite).__name__}")
     from ai_edge_litert.interpreter import Interpreter
 
     failure = None
@@ -151,8 +149,7 @@ def _load(tflite: bytes, **settings):
             loaded.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             failure = str(error).strip().partition("\n")[0]
-    if failure:
-        raise ValueError(f"tflite must be the bytes of a .tflite file, got {len(tflite)} bytes that LiteRT refuses: {failure}")
+    checks.require(not failure, f"tflite must be the bytes of a .tflite file, got {len(tflite)} bytes that LiteRT refuses: {failure}")
     return loaded
 
 

@@ -361,8 +361,7 @@ def attention_transfer(teacher_maps, student_maps):
     maps = {"student_maps": student_maps, "teacher_maps": teacher_maps}
     maps = {name: ops.convert_to_tensor(array, dtype="float32") for name, array in maps.items()}
     for name, array in maps.items():
-        if len(array.shape) < 3:
-            raise ValueError(f"{name} must have shape (batch, height, width, channels), got shape {tuple(array.shape)}")
+        checks.require(len(array.shape) >= 3, f"{name} must have shape (batch, height, width, channels), got shape {tuple(array.shape)}")
     activity = {name: ops.sum(ops.square(array), axis=-1) for name, array in maps.items()}
     student, teacher = (_divided(array, _length(array, axis=tuple(range(1, len(array.shape))))) for array in _float32(**activity))
     return _mean_square(student - teacher)
@@ -425,8 +424,7 @@ def _embeddings(teacher_embeddings, student_embeddings):
     pair = {"teacher_embeddings": teacher_embeddings, "student_embeddings": student_embeddings}
     pair = {name: ops.convert_to_tensor(array, dtype="float32") for name, array in pair.items()}
     for name, array in pair.items():
-        if len(array.shape) != 2:
-            raise ValueError(f"{name} must have shape (batch, d), got shape {tuple(array.shape)}")
+        checks.require(len(array.shape) == 2, f"{name} must have shape (batch, d), got shape {tuple(array.shape)}")
     teacher, student = pair.values()
     if not _fits(tuple(teacher.shape[:1]), tuple(student.shape[:1])):
         raise ValueError(f"student_embeddings must have {teacher.shape[0]} rows like teacher_embeddings, got {student.shape[0]}")
@@ -490,8 +488,7 @@ def distillation_loss(soft: Callable = kl_divergence, *, alpha: float, temperatu
             are not packed for its number of classes.
     """
     alpha = checks.number("alpha", alpha, 0, 1)
-    if not callable(soft):
-        raise ValueError(f"soft must be a function of teacher_logits and student_logits, got {soft!r}")
+    checks.require(callable(soft), f"soft must be a function of teacher_logits and student_logits, got {soft!r}")
     name, signature = getattr(soft, "__name__", repr(soft)), inspect.signature(soft)
     if not {"teacher_logits", "student_logits"} <= set(signature.parameters):
         raise ValueError(f"soft must have the parameters teacher_logits and student_logits, got {name}{signature}")

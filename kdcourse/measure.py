@@ -32,8 +32,7 @@ class Reliability(NamedTuple):
 
 def _checked(scores, labels, name: str) -> tuple[np.ndarray, np.ndarray]:
     scores = checked_logits(scores, name)
-    if scores.ndim != 2:
-        raise ValueError(f"{name} must have shape (examples, classes), got shape {scores.shape}")
+    checks.require(scores.ndim == 2, f"{name} must have shape (examples, classes), got shape {scores.shape}")
     return scores, checks.labels("labels", labels, scores.shape[1], len(scores))
 
 
@@ -46,8 +45,7 @@ def accuracy(scores, labels) -> float:
 def recall(scores, labels, label: int) -> float:
     """Return the share of the examples of class `label` that are recognized as such."""
     scores, labels = _checked(scores, labels, "scores")
-    if not (labels == label).any():
-        raise ValueError(f"label must be one that occurs in labels, got {label}")
+    checks.require((labels == label).any(), f"label must be one that occurs in labels, got {label}")
     return float(np.mean(scores[labels == label].argmax(1) == label))
 
 

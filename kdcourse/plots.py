@@ -65,8 +65,7 @@ def _show(axes, image) -> None:
 def digits(images, captions, alt: str, *, columns: int = 10) -> Picture:
     """Show images, shape ``(n, height, width)`` or ``(n, height, width, channels)``, each with its caption, in rows of `columns`."""
     images, columns = checks.array("images", images, ("n", "height", "width", ...)), checks.whole("columns", columns)
-    if len(captions) != len(images):
-        raise ValueError(f"captions must have one entry for each of the {len(images)} images, got {len(captions)}")
+    checks.require(len(captions) == len(images), f"captions must have one entry for each of the {len(images)} images, got {len(captions)}")
     rows = math.ceil(len(images) / columns)
     lines = max(caption.count("\n") + 1 for caption in captions)
     picture = Picture(alt, width=0.9 * columns, height=rows * (0.85 + 0.17 * lines))
@@ -113,8 +112,7 @@ def lines(x, ys: dict, alt: str, *, xlabel: str, ylabel: str, log_x: bool = Fals
 
     `ticks` are the numbers below the axis, where its own would be too many.
     """
-    if len(ys) > len(LINES):
-        raise ValueError(f"ys must hold at most {len(LINES)} lines, got {len(ys)}")
+    checks.require(len(ys) <= len(LINES), f"ys must hold at most {len(LINES)} lines, got {len(ys)}")
     picture = Picture(alt)
     axes = _tidy(picture.add_subplot())
     for (name, y), (colour, dash) in zip(ys.items(), LINES, strict=False):
@@ -159,8 +157,7 @@ def matrix(values, names, alt: str, *, xlabel: str, ylabel: str, decimals: int =
 def scatter(groups: dict, alt: str, *, xlabel: str, ylabel: str) -> Picture:
     """Draw one cloud of points for each entry of `groups` ({name: (x, y)}, at most 6), each with its own colour and marker."""
     looks = tuple(zip((BLUE, ORANGE, GREEN, PINK, GREY, BLACK), "osD^vX", strict=True))
-    if len(groups) > len(looks):
-        raise ValueError(f"groups must hold at most {len(looks)} clouds, got {len(groups)}")
+    checks.require(len(groups) <= len(looks), f"groups must hold at most {len(looks)} clouds, got {len(groups)}")
     picture = Picture(alt, width=6.4, height=3.6)
     axes = _tidy(picture.add_subplot())
     for (name, (x, y)), (colour, marker) in zip(groups.items(), looks, strict=False):

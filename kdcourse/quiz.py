@@ -86,16 +86,13 @@ def validate(questions: list[dict], where: str = "questions") -> None:
         ValueError: no list, a question without text or of an unknown type, a formula in dollars, an answer without feedback, not
             exactly one correct answer in a multiple choice, no correct answer elsewhere, or no feedback for whatever else is typed.
     """
-    if not isinstance(questions, list) or not questions:
-        raise ValueError(f"{where} must be a list with at least one question, got {questions!r}")
+    checks.require(isinstance(questions, list) and questions, f"{where} must be a list with at least one question, got {questions!r}")
     for number, question in enumerate(questions, 1):
         this, kind, answers = f"{where}, question {number}", question.get("type"), question.get("answers") or []
-        if not question.get("question"):
-            raise ValueError(f"{this}: question must be a text, got {question.get('question')!r}")
+        checks.require(question.get("question"), f"{this}: question must be a text, got {question.get('question')!r}")
         if "$" in json.dumps(question):
             raise ValueError(f"{this}: texts must have no $, JupyterLab draws no formulas in a quiz; write T² or T → ∞")
-        if kind not in KINDS:
-            raise ValueError(f"{this}: type must be one of {', '.join(KINDS)}, got {kind!r}")
+        checks.require(kind in KINDS, f"{this}: type must be one of {', '.join(KINDS)}, got {kind!r}")
         for answer in answers:
             if not str(answer.get("feedback", "")).strip():
                 shown = answer.get("answer", answer.get("value", answer))

@@ -89,8 +89,7 @@ def cross_entropy(targets, logits, temperature: float = 1.0) -> np.ndarray:
     """Return the cross-entropy in nats of `targets` (probabilities) with ``softmax(logits / T)``, over the last axis."""
     t = checked_probabilities(targets, "targets")
     log_p = log_softmax(logits, temperature)
-    if t.shape != log_p.shape:
-        raise ValueError(f"targets must have the shape of logits {log_p.shape}, got {t.shape}")
+    checks.require(t.shape == log_p.shape, f"targets must have the shape of logits {log_p.shape}, got {t.shape}")
     return -np.sum(t * log_p, axis=-1)
 
 
@@ -101,8 +100,7 @@ def kl_divergence(targets, probabilities) -> np.ndarray:
     Source: Kullback, Leibler 1951, "On Information and Sufficiency".
     """
     p, q = checked_probabilities(targets, "targets"), checked_probabilities(probabilities, "probabilities")
-    if p.shape != q.shape:
-        raise ValueError(f"targets must have the shape of probabilities {q.shape}, got {p.shape}")
+    checks.require(p.shape == q.shape, f"targets must have the shape of probabilities {q.shape}, got {p.shape}")
     with np.errstate(divide="ignore"):
         terms = np.where(p > 0, p * (np.log(np.where(p > 0, p, 1)) - np.log(q)), 0.0)
     return terms.sum(-1)
@@ -145,8 +143,7 @@ def soft_targets(teacher_logits, temperature: float, *, examples: int | None = N
         ValueError: wrong rank, wrong length, not finite, or a temperature that is not > 0.
     """
     temperature, logits = checked_temperature(temperature), checked_logits(teacher_logits, "teacher_logits")
-    if logits.ndim != 2:
-        raise ValueError(f"teacher_logits must have shape (examples, classes), got shape {logits.shape}")
+    checks.require(logits.ndim == 2, f"teacher_logits must have shape (examples, classes), got shape {logits.shape}")
     if examples is not None and len(logits) != examples:
         raise ValueError(f"teacher_logits must have one row for each of the {examples} examples, got {len(logits)} rows")
     warn_if_probabilities(logits, "teacher_logits")
@@ -161,6 +158,5 @@ def logit_gradient(logits, targets, temperature: float = 1.0) -> np.ndarray:
     """
     t = checked_probabilities(targets, "targets")
     p = softmax(logits, temperature)
-    if t.shape != p.shape:
-        raise ValueError(f"targets must have the shape of logits {p.shape}, got {t.shape}")
+    checks.require(t.shape == p.shape, f"targets must have the shape of logits {p.shape}, got {t.shape}")
     return (p - t) / checked_temperature(temperature)

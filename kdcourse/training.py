@@ -79,18 +79,15 @@ def train(
     steps_per_execution = checks.whole("steps_per_execution", steps_per_execution)
     learning_rate = checks.number("learning_rate", learning_rate, 0, open_low=True)
     if loss is None:
-        if teacher is not None:
-            raise ValueError("loss must be given with a teacher, e.g. losses.distillation_loss(...), got None")
+        checks.require(teacher is None, "loss must be given with a teacher, e.g. losses.distillation_loss(...), got None")
         targets, loss = checked_probabilities(targets, "targets"), tempered_cross_entropy(temperature)
         if targets.ndim != 2 or len(targets) != len(inputs):
             raise ValueError(f"targets must have shape (examples, classes) with {len(inputs)} examples, got shape {targets.shape}")
     else:
         targets = _checked_targets(targets, loss, len(inputs))
-        if temperature != 1:
-            raise ValueError(f"temperature must stay 1 when loss is given, which has its own, got {temperature!r}")
+        checks.require(temperature == 1, f"temperature must stay 1 when loss is given, which has its own, got {temperature!r}")
     if teacher is not None:
-        if isinstance(loss, Mapping):
-            raise ValueError("loss must be one function with a teacher, got a dict")
+        checks.require(not isinstance(loss, Mapping), "loss must be one function with a teacher, got a dict")
         answer = asked_once(teacher, inputs[:MOST_ASKED])
         targets, _ = unpack(pack(targets, np.zeros((len(inputs), answer.shape[1]))))  # checks the labels, and makes rows of numbers
     gc.collect()  # models trained before are held in cycles: without this, a notebook's memory grows with every training
@@ -171,8 +168,7 @@ def asked(batches, teacher):
 
 def _is_model(build) -> str:
     """Return the name of a model that was given in place of a function; else nothing."""
-    if not callable(build):
-        raise ValueError(f"build must be a function without arguments that returns a model, got {checks.shown(build)}")
+    checks.require(callable(build), f"build must be a function without arguments that returns a model, got {checks.shown(build)}")
     try:
         keras_of(build)
     except ValueError:
@@ -188,8 +184,7 @@ def _checked_targets(targets, loss, examples: int):
     if several and set(targets) != set(loss):
         raise ValueError(f"targets must have the names of loss, {sorted(loss)}, got {sorted(targets)}")
     for what in loss.values() if several else [loss]:
-        if not callable(what):
-            raise ValueError(f"loss must be a function of targets and logits, or a dict of such functions, got {what!r}")
+        checks.require(callable(what), f"loss must be a function of targets and logits, or a dict of such functions, got {what!r}")
     checked = {}
     for key, values in (targets if several else {"": targets}).items():
         name = f"targets[{key!r}]" if several else "targets"
@@ -212,8 +207,7 @@ def _as_read(inputs: np.ndarray, model) -> np.ndarray:
     dtype = input_dtype(model) or ("int32" if inputs.dtype.kind in "iu" and inputs.dtype.itemsize > 1 else "float32")
     if not dtype.startswith(("int", "uint")):
         return inputs.astype(np.float32, copy=False)
-    if inputs.dtype.kind not in "iu":
-        raise ValueError(f"inputs must be integers, which {model.name} reads, got type {inputs.dtype}")
+    checks.require(inputs.dtype.kind in "iu", f"inputs must be integers, which {model.name} reads, got type {inputs.dtype}")
     least, most = int(inputs.min()), int(inputs.max())
     if least < 0 or most > np.iinfo(np.int32).max:
         raise ValueError(f"inputs must be numbers of words in 0..{np.iinfo(np.int32).max}, got {least if least < 0 else most}")

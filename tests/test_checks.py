@@ -37,6 +37,7 @@ def test_what_is_allowed_comes_back_as_one_type(call, expected):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: c.require(False, "n must be even, got 1"), "n must be even, got 1"),
         (lambda: c.whole("n", True), "n must be an integer >= 1, got True"),
         (lambda: c.whole("n", np.True_), "n must be an integer >= 1, got np.True_"),
         (lambda: c.whole("n", 2.0), "n must be an integer >= 1, got 2.0"),

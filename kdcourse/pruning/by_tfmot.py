@@ -75,8 +75,7 @@ def train_with_tfmot(
     if pattern is None:
         if not isinstance(schedule, ConstantSparsity | PolynomialDecay):
             raise ValueError(f"schedule must be a ConstantSparsity or a PolynomialDecay, which TFMOT has, too, got {schedule!r}")
-        if schedule.end > updates:
-            raise ValueError(f"schedule must end within the {updates} updates of the training, got end={schedule.end}")
+        checks.require(schedule.end <= updates, f"schedule must end within the {updates} updates of the training, got end={schedule.end}")
     names = list(prunable) if layers is None else checks.names("layers", layers, prunable)
     sparsity = tfmot.toolkit("sparsity")
     how = {"sparsity_m_by_n": PATTERNS[pattern]} if pattern else {"pruning_schedule": _translated(schedule, frequency)}

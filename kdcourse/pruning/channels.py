@@ -45,6 +45,7 @@ class Channels:
     """
 
     def __init__(self, model):
+        """Walk through the model's graph once."""
         self.keras = checked_graph(model)
         if self.keras.__name__ != "keras":
             raise ValueError("model must be a Keras 3 model, got one of tf_keras: keras_bridge.to_keras brings it over")
@@ -201,8 +202,7 @@ class Channels:
             self.check_prunable(name, "kept")
             channels = self.outputs[name]
             indices = checks.labels(f"kept[{name!r}]", indices, len(channels))
-            if len(set(indices.tolist())) < indices.size:
-                raise ValueError(f"kept[{name!r}] must name each filter once, got {indices.tolist()}")
+            checks.require(len(set(indices.tolist())) == indices.size, f"kept[{name!r}] must name each filter once, got {indices.tolist()}")
             stays[name] = channels[indices]
             goes[np.delete(channels, indices)] = True
         for name, channels in stays.items():

@@ -60,8 +60,7 @@ def with_masks(model, masks: Mapping[str, np.ndarray]):
     """
     layers = kernel_layers(model)
     for name, mask in masks.items():
-        if name not in layers:
-            raise ValueError(f"masks must be for layers out of {list(layers)}, got one for {name!r}")
+        checks.require(name in layers, f"masks must be for layers out of {list(layers)}, got one for {name!r}")
         shape = tuple(layers[name].kernel.shape)
         if (checked := checks.array(f"masks[{name!r}]", mask, shape)).dtype != bool and not np.isin(checked, (0, 1)).all():
             raise ValueError(f"masks[{name!r}] must hold True and False, or 1 and 0, got other numbers")

@@ -71,8 +71,7 @@ class PolynomialDecay:
             raise ValueError(f"final must be >= initial, weights that are gone stay gone, got {self.final} and {self.initial}")
         checks.whole("begin", self.begin, 0, what=UPDATES)
         checks.whole("end", self.end, 0, what=UPDATES)
-        if self.end <= self.begin:
-            raise ValueError(f"end must be > begin, got begin={self.begin} and end={self.end}")
+        checks.require(self.end > self.begin, f"end must be > begin, got begin={self.begin} and end={self.end}")
         checks.number("power", self.power, 0, open_low=True)
 
     def __call__(self, update: int) -> float:

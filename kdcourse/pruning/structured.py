@@ -66,15 +66,13 @@ def choose_filters(model, fraction: float | Mapping[str, float], by: str = "l1",
         checks.number("fraction" if where is None else f"fraction[{where!r}]", value, 0, 1, open_high=True)
     graph = Channels(model)
     if isinstance(fraction, Mapping):
-        if not fraction:
-            raise ValueError("fraction must name at least one layer, got an empty dict")
+        checks.require(fraction, "fraction must name at least one layer, got an empty dict")
         for name in fraction:
             graph.check_prunable(name, "fraction")
     kept = {}
     for group in graph.groups():
         fractions = {name: fraction[name] for name in group if name in fraction} if isinstance(fraction, Mapping) else {group[0]: fraction}
-        if len(set(fractions.values())) > 1:
-            raise ValueError(f"fraction must be the same for layers whose channels are tied, got {fractions}")
+        checks.require(len(set(fractions.values())) <= 1, f"fraction must be the same for layers whose channels are tied, got {fractions}")
         if fractions:
             removed = _lowest(graph, group, fractions.popitem()[1], _scores(graph, group, by, inputs))
             kept |= {name: np.flatnonzero(~removed[graph.outputs[name]]) for name in group}
@@ -144,8 +142,7 @@ def _checked_ranking(by: str, inputs):
     checks.choice("by", by, RANKINGS)
     if by != "activation":
         return None
-    if inputs is None:
-        raise ValueError('inputs must be given for by="activation", got None')
+    checks.require(inputs is not None, 'inputs must be given for by="activation", got None')
     return checks.array("inputs", inputs, ("examples", ...))
 
 
