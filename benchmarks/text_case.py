@@ -16,7 +16,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 import experiment
 
-from kdcourse import litert, measure, minilm, text_bundle
+from kdcourse import litert, measure, minilm
+from kdcourse.bundles import text as bundle
 from kdcourse.soft_labels import soft_targets
 
 TEXTS = 200  # test texts that are timed
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20, help="of the draw of 5%% of the labels and of the student (default: %(default)s)")
     seed = parser.parse_args().seed
 
-    page = experiment.find_all()["labels_5"].function().__globals__
+    page = experiment.find_all()["labels_5"].page()
     data, words, vectors, vectorizer = page["corpus"]("20newsgroups")
     rows = page["draw"](data.y_train, 0.05, seed)
     head = page["head"](vectors.train[rows], data.y_train[rows])
@@ -57,10 +58,10 @@ def main() -> None:
     whole = timed(lambda text: answer(minilm.wordpieces([text])), texts[:50], 1)
     found = {"teacher, float32": (size, measure.peak_memory(tflite), inside, whole)}
     with tempfile.TemporaryDirectory() as folder:
-        folder = text_bundle.write(Path(folder) / "bundle", student, vectorizer, data.class_names, card="# A student for a benchmark")
+        folder = bundle.write(Path(folder) / "bundle", student, vectorizer, data.class_names, card="# A student for a benchmark")
         for weights in ("float32", "int8"):
             file = folder / f"model_{weights}.tflite"
-            classifier = text_bundle.Classifier(folder, file.name)
+            classifier = bundle.open(folder, file.name)
             rights[f"student, {weights}"] = measure.accuracy(np.array([classifier.logits(text) for text in data.x_test]), data.y_test)
             run, numbers = single(file.read_bytes()), [classifier.words(text) for text in texts]
             found[f"student, {weights}"] = (

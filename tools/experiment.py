@@ -53,13 +53,17 @@ class Experiment:
         """The hash that a record keeps as ``code_sha256``: of the code that this experiment runs, however it is written."""
         return code_hash.sha256(self.source, self.defined, self.name if self.name != self.defined else None)
 
-    def function(self):
-        """Execute the cells in a fresh namespace and return the function of the seed."""
+    def page(self) -> dict:
+        """Execute the cells in a fresh namespace and return it."""
         filename = f"<lessons/{self.lesson}.py: {self.name}>"
         linecache.cache[filename] = (len(self.source), None, self.source.splitlines(True), filename)  # tf.function reads the source again
         namespace = {"__name__": "experiment"}
         exec(compile(self.source, filename, "exec"), namespace)
-        found = namespace[self.defined]
+        return namespace
+
+    def function(self):
+        """Execute the cells and return the function of the seed."""
+        found = self.page()[self.defined]
         return found if self.name == self.defined else found.cases[self.name]
 
 
