@@ -1,6 +1,7 @@
 """A widget looked at as a reader does: a browser of this machine, a bare page, a JupyterLab of its own. For tests and benchmarks."""
 
 import contextlib
+import functools
 import os
 import shutil
 import socket
@@ -62,6 +63,7 @@ BARE_PAGE = """async ({esm, css, values, views}) => {
 }"""
 
 
+@functools.cache  # every test asks, and each look starts a process
 def find_browser() -> str | None:
     """Return the path of a Chromium or Chrome on this machine that starts, or None.
 
