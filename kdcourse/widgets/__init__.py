@@ -1,4 +1,4 @@
-"""The course's widgets: each one's Python, JavaScript and CSS lie side by side here.
+"""The course's widgets: each one's Python, JavaScript and CSS lie side by side here; files with an underscore are shared.
 
 A widget is loaded when it is first asked for, so that one which needs the page only does not pay for another which needs more.
 """
@@ -13,7 +13,7 @@ _HOMES = {
     "TextExplorer": "text_explorer",
 }
 
-__all__ = ["LossExplorer", "SparsityCurves", "SparsityExplorer", "TemperatureExplorer", "TextExplorer"]
+__all__ = [*_HOMES]
 
 
 def __getattr__(name: str):

@@ -1,28 +1,11 @@
 // The loss explorer's page side: all of its mathematics, in float64, so that it lives without a kernel.
 // Names as in the course: v are the teacher's logits, z the student's, T the temperature; alpha weighs the teacher's term.
 
-const T_MIN = 0.25, T_MAX = 20, STEPS = 16; // STEPS positions of the slider double the temperature
-const FIRST = STEPS * Math.log2(T_MIN), LAST = Math.ceil(STEPS * Math.log2(T_MAX));
-const T_TICKS = [0.25, 0.5, 1, 2, 4, 8, 20], ALPHA_TICKS = [0, 0.25, 0.5, 0.75, 1];
 const SMOOTHING = 0.1, MSE_WEIGHT = 0.5, TARGET_WEIGHT = 1, NON_TARGET_WEIGHT = 8;
 
-// Three digits, so that the temperature shown is the temperature used.
-const temperatureAt = (position) => Math.min(T_MAX, Number((2 ** (position / STEPS)).toPrecision(3)));
-const positionOf = (T) => (T >= T_MAX ? LAST : Math.round(STEPS * Math.log2(T)));
-
-const sum = (values) => values.reduce((a, b) => a + b, 0);
 const mean = (values) => sum(values) / values.length;
 const largestOf = (gradient) => Math.max(...gradient.map(Math.abs));
-function logSumExp(values) {
-  const largest = Math.max(...values); // so that exp never overflows
-  return largest + Math.log(sum(values.map((x) => Math.exp(x - largest))));
-}
-function logSoftmax(logits, T) {
-  const scaled = logits.map((x) => x / T), logSum = logSumExp(scaled);
-  return scaled.map((x) => x - logSum);
-}
-const softmax = (logits, T) => logSoftmax(logits, T).map(Math.exp);
-const kl = (logP, logQ) => sum(logP.map((l, i) => Math.exp(l) * (l - logQ[i])));
+const value = (x) => Math.abs(x).toFixed(4);
 
 // The soft terms: each returns its value for one example and its gradient on the student's logits z.
 
@@ -131,139 +114,44 @@ function largestGradient(example, loss) {
   return largest;
 }
 
-/** A round number not below `largest`, for the end of an axis. */
-function axisEnd(largest) {
-  if (largest < 1e-6) return 1;
-  const power = 10 ** Math.floor(Math.log10(largest));
-  return Number((power * [1, 1.5, 2, 3, 5, 7, 10].find((step) => step * power >= largest * 0.999)).toPrecision(2));
-}
-
-const formatT = (T) => (Number.isInteger(T) ? T.toFixed(1) : String(Number(T.toPrecision(3))));
-const formatAlpha = (alpha) => alpha.toFixed(2);
-const percent = (p) => (p < 0.001 ? "<0.1%" : p > 0.9994 ? ">99.9%" : `${(100 * p).toFixed(1)}%`);
-const value = (x) => Math.abs(x).toFixed(4);
-function signed(g, digits) {
-  const text = Math.abs(g).toFixed(digits);
-  return (Number(text) === 0 ? "" : g < 0 ? "−" : "+") + text;
-}
-const order = (values) => values.map((_, i) => i).sort((a, b) => values[b] - values[a]);
-
-function make(tag, className, parent, properties = {}) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  for (const [name, value] of Object.entries(properties)) {
-    if (name === "text") element.textContent = value;
-    else element.setAttribute(name, value);
-  }
-  parent?.append(element);
-  return element;
-}
-
-function buildLegend(parent, entries) {
-  const legend = make("div", "kd-le-legend", parent);
-  for (const [kind, text] of entries) {
-    const entry = make("span", "", legend);
-    make("i", `kd-le-key kd-le-${kind}`, entry);
-    entry.append(text);
-  }
-}
-
-/** A row for each class, with as many bars as asked for. Bars are made once and only resized later. */
-function buildChart(parent, className, names, kinds) {
-  const chart = make("div", `kd-le-chart ${className}`, parent, { role: "img" });
-  const rows = names.map((name) => {
-    const row = make("div", "kd-le-row", chart);
-    make("span", "kd-le-name", row, { text: name });
-    const track = make("span", "kd-le-track", row);
-    const bars = kinds.map((kind) => make("i", `kd-le-bar kd-le-${kind}`, track));
-    return { row, bars, value: make("span", "kd-le-value", row) };
-  });
-  return { chart, rows };
-}
-
-/** A slider with its name, its value and its ticks; `at` places a tick between 0 and 1. */
-function buildSlider(parent, id, name, limits, ticks, at, onInput) {
-  const box = make("div", "kd-le-control", parent), heading = make("div", "kd-le-heading", box);
-  make("label", "", heading, { for: id, text: name });
-  const output = make("output", "", heading, { for: id, "aria-live": "off" }); // the slider already says its value
-  const slider = make("input", "kd-le-slider", box, { type: "range", id, ...limits, "data-lm-suppress-shortcuts": "true" });
-  slider.addEventListener("input", () => onInput(slider.valueAsNumber));
-  const scale = make("div", "kd-le-ticks", box, { "aria-hidden": "true" });
-  for (const tick of ticks) make("span", "", scale, { text: tick, style: `--at: ${at(tick)}` });
-  return { slider, output };
-}
-
-let views = 0; // makes ids and radio groups unique when one page shows several explorers
-
 function render({ model, el }) {
   const examples = model.get("examples"), names = model.get("class_names"), sides = ["left", "right"];
-  const id = `kd-le-${++views}-${Math.random().toString(36).slice(2, 8)}`;
-  const root = make("div", "kd-le", el, {
-    role: "group", "aria-label": "Loss explorer",
-    style: `--kd-name: calc(${Math.min(9, Math.max(...names.map((name) => name.length)))}ch + 10px)`,
-  });
-
-  // Pick a digit: radio buttons, so that arrow keys and screen readers know what to do. JupyterLab must leave those keys alone.
-  const pick = make("fieldset", "kd-le-pick", root);
-  make("legend", "", pick, { text: "Pick a digit" });
-  const radios = examples.map((example, i) => {
-    const label = make("label", "", pick);
-    const radio = make("input", "", label, {
-      type: "radio", name: `${id}-pick`, value: i, "data-lm-suppress-shortcuts": "true",
-      "aria-label": `digit ${i + 1} of ${examples.length}, labelled ${names[example.label]}`,
-    });
-    make("img", "", label, { src: example.image, alt: "" });
-    radio.addEventListener("change", () => choose("selected", i));
-    return radio;
-  });
-
-  const top = make("div", "kd-le-top", root);
-  const figure = make("figure", "", top), picture = make("img", "", figure), caption = make("figcaption", "", figure);
-  const controls = make("div", "kd-le-controls", top);
-  const temperature = buildSlider(
-    controls, `${id}-temperature`, "Temperature T", { min: FIRST, max: LAST, step: 1 },
-    T_TICKS, (T) => (positionOf(T) - FIRST) / (LAST - FIRST), (position) => choose("temperature", temperatureAt(position)),
-  );
-  const alpha = buildSlider(
-    controls, `${id}-alpha`, "alpha, the teacher’s weight", { min: 0, max: 1, step: 0.01 },
-    ALPHA_TICKS, (tick) => tick, (weight) => choose("alpha", weight),
-  );
+  const { root, id } = frame(el, "kd-le", "Loss explorer", names);
+  const { top, show } = digits(root, id, model, (name) => `label: ${name}`);
+  const controls = make("div", "kd-le-controls", top), showT = temperatureSlider(controls, id, model);
+  const showAlpha = slider(controls, `${id}-alpha`, "alpha, the teacher’s weight", { min: 0, max: 1, step: 0.01 },
+    [0, 0.25, 0.5, 0.75, 1].map((tick) => [tick, tick]), (weight) => choose(model, "alpha", weight));
   const answers = make("section", "kd-le-answers", top), answersTitle = make("h4", "", answers);
-  buildLegend(answers, [["teacher", "teacher"], ["student", "student"]]);
-  const probabilities = buildChart(answers, "kd-le-probabilities", names, ["teacher", "student"]);
+  legend(answers, [["teacher", "teacher"], ["student", "student"]]);
+  const probabilities = chart(answers, "kd-le-probabilities", names, ["teacher", "student"]);
 
-  const says = make("p", "kd-le-says", root, { "aria-live": "polite", "aria-atomic": "true" });
-  const lines = [0, 1, 2].map(() => make("span", "", says));
-
-  buildLegend(root, [
+  const lines = says(root, 3);
+  legend(root, [
     ["raises", "negative gradient: a training step raises this logit"],
     ["lowers", "positive: it lowers this logit"],
     ["label", "the label’s class"],
   ]);
-  const charts = make("div", "kd-le-charts", root);
+  const charts = make("div", "kd-charts", root);
   const panels = sides.map((side) => {
-    const box = make("section", "kd-le-panel", charts, { "data-side": side });
-    make("label", "", box, { for: `${id}-${side}`, text: `Loss on the ${side}` });
-    const select = make("select", "", box, { id: `${id}-${side}`, "data-lm-suppress-shortcuts": "true" });
-    for (const [loss, { name }] of Object.entries(LOSSES)) make("option", "", select, { value: loss, text: name });
-    select.addEventListener("change", () => choose(side, select.value));
-    const formula = make("p", "kd-le-formula", box), table = make("table", "kd-le-numbers", box);
+    const box = make("section", "kd-panel", charts, { "data-side": side });
+    const select = menu(box, `${id}-${side}`, `Loss on the ${side}`, Object.entries(LOSSES).map(([loss, { name }]) => [loss, name]),
+      (loss) => choose(model, side, loss));
+    const formula = make("p", "kd-le-formula", box), table = make("table", "kd-numbers", box);
     const [hard, soft, total] = ["label’s term", "", "total"].map((text) => {
       const row = make("tr", "", table);
       return { head: make("th", "", row, { scope: "row", text }), product: make("td", "", row), result: make("td", "", row) };
     });
-    const note = make("p", "kd-le-note", box);
+    const note = make("p", "kd-note", box);
     make("h4", "", box, { text: "Gradient of the total, by class" });
-    const chart = buildChart(box, "kd-le-gradient", names, ["raises"]), scale = make("div", "kd-le-axis", box, { "aria-hidden": "true" });
-    return { select, formula, hard, soft, total, note, ...chart, axis: ["", "0", ""].map((text) => make("span", "", scale, { text })) };
+    return { select, formula, hard, soft, total, note, ...chart(box, "kd-gradients", names, ["raises"]), showLimit: gradientAxis(box) };
   });
 
   const scaling = make("div", "kd-le-scaling", root), same = make("label", "", scaling);
-  const sameScale = make("input", "", same, { type: "checkbox", "data-lm-suppress-shortcuts": "true" });
+  const sameScale = make("input", "", same, { type: "checkbox", ...KEYS });
   same.append("same scale on both sides");
-  sameScale.addEventListener("change", () => choose("same_scale", sameScale.checked));
-  const scaleNote = make("span", "kd-le-note", scaling);
-  make("p", "kd-le-note", root, {
+  sameScale.addEventListener("change", () => choose(model, "same_scale", sameScale.checked));
+  const scaleNote = make("span", "kd-note", scaling);
+  make("p", "kd-note", root, {
     text: "total = (1 − alpha) · label’s term + alpha · teacher’s term, where the loss does not fix the weights itself. v are the teacher’s logits, z the student’s; "
       + "the label’s term is the cross-entropy of softmax(z) with the label. The gradient is that of the total on z, and a training step goes against it.",
   });
@@ -271,14 +159,7 @@ function render({ model, el }) {
   let shared = 1; // the end of the axis that both sides share: it stays while T and alpha move, so that bars can be compared
 
   function drawExample() {
-    const selected = model.get("selected"), example = examples[selected];
-    radios[selected].checked = true;
-    picture.src = example.image;
-    picture.alt = `the chosen digit, labelled ${names[example.label]}`;
-    caption.textContent = `label: ${names[example.label]}`;
-    for (const { rows } of [probabilities, ...panels]) {
-      rows.forEach(({ row }, i) => row.classList.toggle("kd-le-labelled", i === example.label));
-    }
+    show([probabilities, ...panels]);
     drawLosses();
   }
 
@@ -296,24 +177,20 @@ function render({ model, el }) {
 
   function draw() {
     const T = model.get("temperature"), weight = model.get("alpha"), together = model.get("same_scale"), example = examples[model.get("selected")];
-    temperature.slider.value = positionOf(T);
-    temperature.output.textContent = formatT(T);
-    temperature.slider.setAttribute("aria-valuetext", `temperature ${formatT(T)}`);
-    alpha.slider.value = weight;
-    alpha.output.textContent = formatAlpha(weight);
-    alpha.slider.setAttribute("aria-valuetext", `alpha ${formatAlpha(weight)}`);
+    showT(T);
+    showAlpha(weight, weight.toFixed(2), `alpha ${weight.toFixed(2)}`);
     sameScale.checked = together;
 
     const both = [softmax(example.teacher, T), softmax(example.student, T)];
     answersTitle.textContent = `Their answers at T = ${formatT(T)}`;
     probabilities.rows.forEach(({ bars }, i) => bars.forEach((bar, k) => { bar.style.width = `${100 * both[k][i]}%`; }));
     const [mine, yours] = both.map((p) => `${percent(p[order(p)[0]])} to ${names[order(p)[0]]}`);
-    probabilities.chart.setAttribute("aria-label", `At temperature ${formatT(T)} the teacher gives ${mine}, the student ${yours}. The label is ${names[example.label]}.`);
+    probabilities.box.setAttribute("aria-label", `At temperature ${formatT(T)} the teacher gives ${mine}, the student ${yours}. The label is ${names[example.label]}.`);
 
     const shown = sides.map((side) => analyse(example, model.get(side), T, weight));
     const largest = shown.map(({ gradient }) => largestOf(gradient));
     const told = shown.map((n, k) => {
-      const { hard, soft, total, chart, rows, axis } = panels[k], { name, soft: hasSoft } = LOSSES[n.loss];
+      const { hard, soft, total, box, rows, showLimit } = panels[k], { name, soft: hasSoft } = LOSSES[n.loss];
       hard.product.textContent = `${n.hard_weight.toFixed(2)} × ${value(n.hard)}`;
       hard.result.textContent = value(n.hard_weight * n.hard);
       soft.product.textContent = hasSoft ? `${n.soft_weight.toFixed(2)} × ${value(n.soft)}` : "none";
@@ -321,23 +198,20 @@ function render({ model, el }) {
       total.result.textContent = value(n.total);
 
       const limit = together ? shared : axisEnd(largest[k]), digits = largest[k] < 0.1 ? 4 : 3;
-      rows.forEach(({ bars: [bar], value: number }, i) => {
-        const share = Math.min(1, Math.abs(n.gradient[i]) / limit) * 50; // per cent of the track; zero lies in its middle
-        bar.style.width = `${share}%`;
-        bar.style.left = `${n.gradient[i] < 0 ? 50 - share : 50}%`;
-        bar.className = `kd-le-bar kd-le-${n.gradient[i] < 0 ? "raises" : "lowers"}`;
+      rows.forEach(({ bars: [bar], values: [number] }, i) => {
+        drawGradient(bar, n.gradient[i], limit);
+        bar.className = `kd-bar kd-${n.gradient[i] < 0 ? "raises" : "lowers"}`;
         number.textContent = signed(n.gradient[i], digits);
       });
-      axis[0].textContent = `−${limit} raises`;
-      axis[2].textContent = `lowers +${limit}`;
+      showLimit(limit);
       const ranked = order(n.gradient), moves = [["raises", ranked.at(-1), -1], ["lowers", ranked[0], 1]]
         .filter(([, i, sign]) => sign * n.gradient[i] > 1e-6) // MSE on logits may push all of them one way
         .map(([verb, i]) => `${verb} ${names[i]} most (${signed(n.gradient[i], digits)})`);
       const sentence = `${name}: ${value(n.total)}. A step ${moves.join(" and ") || "moves no logit"}.`;
-      chart.setAttribute("aria-label", sentence);
+      box.setAttribute("aria-label", sentence);
       return sentence;
     });
-    [`At T = ${formatT(T)} and alpha = ${formatAlpha(weight)}:`, `Left, ${told[0]}`, `Right, ${told[1]}`].forEach((text, i) => {
+    [`At T = ${formatT(T)} and alpha = ${weight.toFixed(2)}:`, `Left, ${told[0]}`, `Right, ${told[1]}`].forEach((text, i) => {
       lines[i].textContent = text;
     });
 
@@ -350,20 +224,8 @@ function render({ model, el }) {
     });
   }
 
-  // The model is the one truth: every view of it redraws on its events, wherever the change came from.
-  function choose(trait, value) {
-    model.set(trait, value);
-    model.save_changes();
-  }
-  const draws = {
-    "change:temperature": draw, "change:alpha": draw, "change:same_scale": draw,
-    "change:left": drawLosses, "change:right": drawLosses, "change:selected": drawExample,
-  };
-  for (const [event, callback] of Object.entries(draws)) model.on(event, callback);
   drawExample();
-  return () => {
-    for (const [event, callback] of Object.entries(draws)) model.off(event, callback);
-  };
+  return listen(model, { temperature: draw, alpha: draw, same_scale: draw, left: drawLosses, right: drawLosses, selected: drawExample });
 }
 
 export default { render };

@@ -4,18 +4,19 @@ Nothing is computed but which point is shown (sparsity_curves.js), so the widget
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
-import anywidget
 import numpy as np
 import traitlets
 
-from ._shared import as_trait
+from kdcourse import checks
+
+from ._page import Checked, Explorer, named, page
 
 MOST_CURVES = 4  # as many as there are colours and line styles
+MOST_BYTES = 2**53  # above, JavaScript's numbers are no longer exact
 
 
-class SparsityCurves(anywidget.AnyWidget):
+class SparsityCurves(Explorer):
     """Move along recorded sparsities, and read accuracy and bytes there.
 
     Args:
@@ -33,88 +34,54 @@ class SparsityCurves(anywidget.AnyWidget):
         ValueError: lengths or names that do not fit together, values that are not finite or out of range.
     """
 
-    _esm = Path(__file__).with_suffix(".js")
-    _css = Path(__file__).with_suffix(".css")
+    _esm, _css = page("_sparsity", "sparsity_curves")
 
+    # Tables are lists of the shape (scopes, curves or formats, points): an object of JavaScript would sort names that are numbers.
     sparsities = traitlets.List(traitlets.Float()).tag(sync=True)
-    accuracy = traitlets.Dict().tag(sync=True)
-    sizes = traitlets.Dict().tag(sync=True)
-    selected = traitlets.Int(0).tag(sync=True)
-    scope = traitlets.Unicode().tag(sync=True)
+    scopes = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    curves = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    formats = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    accuracy = traitlets.List().tag(sync=True)
+    sizes = traitlets.List().tag(sync=True)
+    selected = Checked(0, checks.whole, 0, lambda curves: len(curves.sparsities) - 1)
+    scope = Checked("", checks.choice, lambda curves: curves.scopes)
 
-    def __init__(self, sparsities, accuracy, sizes, *, sparsity=None, scope=None, **kwargs):
-        """Check everything first: a mistake shows here, in Python, and not as an empty widget."""
-        points = _numbers(sparsities, "sparsities")
+    def __init__(self, sparsities, accuracy, sizes, *, sparsity=None, scope=None, **traits):
+        """Check everything first; `traits` are checked by themselves."""
+        points = checks.array("sparsities", sparsities, ("points",), dtype=np.float64)
         if len(points) < 2 or (np.diff(points) <= 0).any() or points[0] < 0 or points[-1] >= 100:
-            raise ValueError(f"sparsities must be at least 2 ascending values in per cent, from 0 to below 100, got {points.tolist()}")
-        accuracy, sizes = (_table(table, name, len(points)) for table, name in ((accuracy, "accuracy"), (sizes, "sizes")))
-        if list(accuracy) != list(sizes):
-            raise ValueError(f"sizes must have the scopes of accuracy, {list(accuracy)}, got {list(sizes)}")
-        for at, curves in accuracy.items():
-            if len(curves) > MOST_CURVES:
-                raise ValueError(f"accuracy[{at!r}] must have at most {MOST_CURVES} curves, got {len(curves)}")
-            for name, values in curves.items():
-                if values.min() < 0 or values.max() > 1:
-                    raise ValueError(f"accuracy[{at!r}][{name!r}] must be in 0..1, got values from {values.min():g} to {values.max():g}")
-        for at, formats in sizes.items():
-            for name, values in formats.items():
-                if (values < 1).any() or (values % 1).any():
-                    raise ValueError(f"sizes[{at!r}][{name!r}] must be positive whole numbers of bytes, got {values.tolist()}")
+            checks.refuse("sparsities", "at least 2 ascending values in per cent, from 0 to below 100", points.tolist())
+        scopes, curves, shares = _table("accuracy", accuracy, len(points))
+        sized, formats, used = _table("sizes", sizes, len(points))
+        if sized != scopes:
+            checks.refuse("sizes", f"a table with the scopes of accuracy, {', '.join(scopes)}", ", ".join(sized))
+        if len(curves) > MOST_CURVES:
+            checks.refuse("accuracy", f"a table with at most {MOST_CURVES} curves", len(curves))
+        if shares.min() < 0 or shares.max() > 1:
+            checks.refuse("accuracy", "shares in 0..1", f"values from {shares.min():g} to {shares.max():g}")
+        if (wrong := used[(used < 1) | (used % 1 != 0) | (used > MOST_BYTES)]).size:
+            checks.refuse("sizes", "whole numbers of bytes from 1 to 2**53", f"{wrong[0]:g}")
         if sparsity is not None and sparsity not in points:
-            raise ValueError(f"sparsity must be one of {points.tolist()}, got {sparsity!r}")
-        super().__init__(
-            sparsities=points.tolist(),
-            accuracy={at: {name: values.tolist() for name, values in curves.items()} for at, curves in accuracy.items()},
-            sizes={at: {name: values.astype(int).tolist() for name, values in formats.items()} for at, formats in sizes.items()},
-            selected=0 if sparsity is None else int(np.flatnonzero(points == sparsity)[0]),
-            scope=next(iter(accuracy)) if scope is None else _checked_scope(scope, accuracy),
-            **kwargs,
-        )
+            checks.refuse("sparsity", f"one of {points.tolist()}", checks.shown(sparsity))
+        tables = {"scopes": scopes, "curves": curves, "formats": formats, "accuracy": shares.tolist(), "sizes": used.astype(int).tolist()}
+        start = {} if sparsity is None else {"selected": int(np.flatnonzero(points == sparsity)[0])}
+        super().__init__(sparsities=points.tolist(), **tables, **start, scope=scopes[0] if scope is None else scope, **traits)
 
     def __repr__(self):
         """Say what stands here, for places that show no widgets, such as a notebook's preview."""
         return "A slider over a network pruned further and further: move it here, or run this cell in JupyterLab, Colab or Binder."
 
-    @traitlets.validate("scope")
-    def _validate_scope(self, proposal):
-        return as_trait(_checked_scope, proposal["value"], self.accuracy)
 
-    @traitlets.validate("selected")
-    def _validate_selected(self, proposal):
-        if not 0 <= proposal["value"] < len(self.sparsities):
-            raise traitlets.TraitError(f"selected must be in 0..{len(self.sparsities) - 1}, got {proposal['value']}")
-        return proposal["value"]
-
-
-def _checked_scope(scope, known) -> str:
-    if scope not in known:
-        raise ValueError(f"scope must be one of {list(known)}, got {scope!r}")
-    return scope
-
-
-def _numbers(values, name: str) -> np.ndarray:
-    """Return a vector of finite float64."""
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be a list of numbers, got {values!r}") from None
-    if array.ndim != 1 or not np.isfinite(array).all():
-        raise ValueError(f"{name} must be a list of finite numbers, got {values!r}")
-    return array
-
-
-def _table(table, name: str, points: int) -> dict[str, dict[str, np.ndarray]]:
-    """Return ``{scope: {row: values}}`` with the same rows in the same order in every scope."""
+def _table(name: str, table, points: int) -> tuple[list[str], list[str], np.ndarray]:
+    """Return the names of the scopes, those of the rows, which all scopes have in one order, and the numbers, (scopes, rows, points)."""
     if not isinstance(table, Mapping) or not table or not all(isinstance(rows, Mapping) and rows for rows in table.values()):
-        raise ValueError(f"{name} must be {{scope: {{name: values}}}} with at least one scope and one name, got {table!r}")
-    checked = {
-        str(at): {str(row): _numbers(values, f"{name}[{at!r}][{row!r}]") for row, values in rows.items()} for at, rows in table.items()
-    }
-    first = next(iter(checked.values()))
-    for at, rows in checked.items():
+        checks.refuse(name, "{scope: {name: values}} with at least one scope and one name", checks.shown(table))
+    scopes, first = named(f"the scopes of {name}", table), next(iter(table.values()))
+    for scope, rows in table.items():
         if list(rows) != list(first):
-            raise ValueError(f"{name} must have the same names in every scope, {list(first)}, got {list(rows)} in {at!r}")
-        for row, values in rows.items():
-            if len(values) != points:
-                raise ValueError(f"{name}[{at!r}][{row!r}] must have one value for each of the {points} sparsities, got {len(values)}")
-    return checked
+            checks.refuse(f"{name}[{scope!r}]", f"a table with the names {', '.join(map(str, first))}", ", ".join(map(str, rows)))
+    numbers = [
+        [checks.array(f"{name}[{scope!r}][{row!r}]", values, (points,), dtype=np.float64) for row, values in rows.items()]
+        for scope, rows in table.items()
+    ]
+    return scopes, named(f"the names in {name}", first), np.array(numbers)
