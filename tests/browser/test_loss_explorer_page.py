@@ -1,11 +1,11 @@
 """The loss explorer in a bare page, without a kernel: what it shows, and that its values and gradients are those of kdcourse.losses."""
 
-import json
 import re
 
 import numpy as np
 import pytest
 from browser import show
+from explorers import numbers, put, reach
 
 from kdcourse import losses, soft_labels
 from kdcourse.widgets import LossExplorer
@@ -22,14 +22,6 @@ TEACHER[1], STUDENT[1] = 500 + np.linspace(40, -40, 10), np.linspace(-40, 40, 10
 ONE_HOT = soft_labels.one_hot(LABELS, 10)
 IGNORES_ALPHA = {"cross_entropy", "cross_entropy_with_mse", "smoothed_cross_entropy"}
 IGNORES_T = IGNORES_ALPHA | {"mse_logits"}
-
-
-def numbers(page, view=0):
-    return json.loads(page.locator(".kd-le").nth(view).get_attribute("data-numbers"))
-
-
-def put(page, **traits):
-    page.evaluate("traits => { for (const [name, value] of Object.entries(traits)) model.set(name, value); }", traits)
 
 
 def total(loss, temperature, alpha):
@@ -93,7 +85,7 @@ def test_a_loss_ignores_what_it_says_it_ignores(page, explorer, loss):
     assert (numbers(page)["left"]["total"] == before["total"]) == (loss in IGNORES_T)
     put(page, temperature=4.0, alpha=0.2)
     assert (numbers(page)["left"]["total"] == before["total"]) == (loss in IGNORES_ALPHA)
-    said = re.findall(r"\b(T|alpha)\b", page.locator("[data-side=left] .kd-le-note").inner_text())
+    said = re.findall(r"\b(T|alpha)\b", page.locator("[data-side=left] .kd-note").inner_text())
     assert ("T" in said, "alpha" in said) == (loss in IGNORES_T, loss in IGNORES_ALPHA)
 
 
@@ -111,42 +103,39 @@ def test_the_menus_offer_the_losses_of_the_package(page, explorer):
 def test_bars_and_words_follow_the_numbers(page, explorer):
     show(page, explorer)
     shown = numbers(page)
-    ends = [float(text.rpartition("+")[2]) for text in page.locator(".kd-le-axis span:last-child").all_inner_texts()]
+    ends = [float(text.rpartition("+")[2]) for text in page.locator(".kd-axis span:last-child").all_inner_texts()]
     assert ends[0] == ends[1]  # one scale
     for side in ("left", "right"):
         panel, gradient = page.locator(f"[data-side={side}]"), np.array(shown[side]["gradient"])
-        reach = panel.locator(".kd-le-bar").evaluate_all("""bars => bars.map(bar => {
+        ends_at = panel.locator(".kd-bar").evaluate_all("""bars => bars.map(bar => {
           const track = bar.parentElement.getBoundingClientRect(), box = bar.getBoundingClientRect(), zero = track.left + track.width / 2;
           return (box.left + box.right > 2 * zero ? box.right - zero : box.left - zero) / (track.width / 2);
         })""")
-        np.testing.assert_allclose(reach, gradient / ends[0], atol=0.01)
-        raises = panel.locator(".kd-le-bar").evaluate_all("bars => bars.map(bar => bar.classList.contains('kd-le-raises'))")
+        np.testing.assert_allclose(ends_at, gradient / ends[0], atol=0.01)
+        raises = panel.locator(".kd-bar").evaluate_all("bars => bars.map(bar => bar.classList.contains('kd-raises'))")
         np.testing.assert_array_equal(raises, gradient < 0)
-        written = [float(text.replace("−", "-")) for text in panel.locator(".kd-le-value").all_inner_texts()]
+        written = [float(text.replace("−", "-")) for text in panel.locator(".kd-values span").all_inner_texts()]
         np.testing.assert_allclose(written, gradient, atol=0.00051)
         words = panel.locator("[role=img]").get_attribute("aria-label")
         up, down = gradient.argmin(), gradient.argmax()
         assert f"raises {up} most (−{-gradient[up]:.3f})" in words
         assert f"lowers {down} most (+{gradient[down]:.3f})" in words
-        assert f"{side.title()}, {words}" in page.locator(".kd-le-says").inner_text().splitlines()
-        assert panel.locator(".kd-le-numbers tr").nth(2).inner_text().split()[-1] == f"{shown[side]['total']:.4f}"
+        assert f"{side.title()}, {words}" in page.locator(".kd-says").inner_text().splitlines()
+        assert panel.locator(".kd-numbers tr").nth(2).inner_text().split()[-1] == f"{shown[side]['total']:.4f}"
         weighted = f"{shown[side]['soft_weight']:.2f} × {shown[side]['soft']:.4f}"
-        assert weighted in panel.locator(".kd-le-numbers tr").nth(1).inner_text()
-        assert panel.locator(".kd-le-labelled .kd-le-name").inner_text() == "7"
-        hatch = panel.locator(".kd-le-labelled .kd-le-track").evaluate("track => getComputedStyle(track).backgroundImage")
+        assert weighted in panel.locator(".kd-numbers tr").nth(1).inner_text()
+        assert panel.locator(".kd-labelled .kd-name").inner_text() == "7"
+        hatch = panel.locator(".kd-labelled .kd-track").evaluate("track => getComputedStyle(track).backgroundImage")
         assert hatch.startswith("repeating-linear-gradient")
     for name in ("teacher", "student"):
-        shares = page.locator(f".kd-le-probabilities .kd-le-{name}").evaluate_all(
-            "bars => bars.map(bar => bar.getBoundingClientRect().width / bar.parentElement.clientWidth)"
-        )
-        np.testing.assert_allclose(shares, shown[name], atol=0.01)
-    assert page.locator(".kd-le-says").get_attribute("aria-live") == "polite"
+        np.testing.assert_allclose(reach(page.locator(f".kd-le-probabilities .kd-{name}")), shown[name], atol=0.01)
+    assert page.locator(".kd-says").get_attribute("aria-live") == "polite"
 
 
 def test_the_shared_scale_stays_and_the_own_scales_fit(page, explorer):
     show(page, explorer)
     put(page, right="decoupled")
-    ends = page.locator(".kd-le-axis span:last-child")
+    ends = page.locator(".kd-axis span:last-child")
     first = ends.all_inner_texts()
     for temperature in (0.25, 2.0, 20.0):
         for alpha in (0.0, 1.0):
@@ -157,7 +146,7 @@ def test_the_shared_scale_stays_and_the_own_scales_fit(page, explorer):
     put(page, temperature=2.0)
     sizes = [np.abs(numbers(page)[side]["gradient"]).max() for side in ("left", "right")]
     assert sizes[1] > 5 * sizes[0]
-    note = page.locator(".kd-le-scaling .kd-le-note")
+    note = page.locator(".kd-le-scaling .kd-note")
     assert note.inner_text().startswith(f"The longest bar on the right is {round(sizes[1] / sizes[0])} times the longest on the left")
     page.get_by_label("same scale").uncheck()
     assert page.evaluate("model.get('same_scale')") is False
@@ -175,7 +164,7 @@ def test_a_student_equal_to_its_teacher_moves_nothing(page, classes):
         shown = numbers(page)
         for side in ("left", "right"):
             np.testing.assert_allclose([shown[side]["total"], *shown[side]["gradient"]], 0, atol=1e-12)
-        assert page.locator(".kd-le-says").inner_text().count("A step moves no logit.") == 2
+        assert page.locator(".kd-says").inner_text().count("A step moves no logit.") == 2
     assert "NaN" not in page.locator(".kd-le").inner_text()
 
 
@@ -183,69 +172,6 @@ def test_words_when_all_logits_move_one_way(page):
     show(page, LossExplorer(IMAGES[:1], [0], TEACHER[:1], TEACHER[:1] + 1, alpha=1.0))
     words = page.locator("[data-side=right] [role=img]").get_attribute("aria-label")
     assert "raises" not in words and "lowers" in words
-
-
-def test_a_move_redraws_in_place(page, explorer):
-    show(page, explorer)
-    page.evaluate("""() => {
-      window.moved = 0;
-      new MutationObserver((records) => {
-        moved += records.flatMap((r) => [...r.addedNodes]).filter((node) => node.nodeType === Node.ELEMENT_NODE).length;
-      }).observe(document.querySelector(".kd-le"), {subtree: true, childList: true});
-    }""")
-    before = numbers(page)
-    page.get_by_label("Temperature T").press("ArrowRight")
-    page.get_by_label("alpha").press("ArrowLeft")
-    page.get_by_role("radio").nth(2).check()
-    page.get_by_label("Loss on the left").select_option("decoupled")
-    assert numbers(page) != before
-    assert page.evaluate("[saves, moved]") == [4, 0]
-
-
-def test_the_keyboard_alone_does_everything(page, explorer):
-    show(page, explorer)
-    traits = ["selected", "temperature", "alpha", "left", "right", "same_scale"]
-    for key in ("ArrowRight", "End", "Home", "ArrowDown", "ArrowUp", " "):
-        page.keyboard.press("Tab")
-        page.keyboard.press(key)
-        seen = "document.activeElement.matches('[type=radio]') ? document.activeElement.nextSibling : document.activeElement"
-        assert page.evaluate(f"getComputedStyle({seen}).outlineStyle") == "solid"  # the focus is seen
-    assert page.evaluate("traits => traits.map(name => model.get(name))", traits) == [1, 20, 0, "mse_logits", "kl_divergence", False]
-    assert page.locator("output").all_inner_texts() == ["20.0", "0.00"]
-    for control in page.locator("input, select").all():
-        assert control.get_attribute("data-lm-suppress-shortcuts") == "true"
-        assert control.get_attribute("aria-label") or control.evaluate("control => control.labels.length") == 1
-
-
-def test_several_views_stay_in_step(page, explorer):
-    show(page, explorer, views=2)
-    view = page.locator(".kd-le").nth(1)
-    view.get_by_label("alpha").press("Home")
-    view.get_by_role("radio").nth(2).check()
-    view.get_by_label("Loss on the right").select_option("smoothed_cross_entropy")
-    view.get_by_label("same scale").uncheck()
-    assert numbers(page, 0) == numbers(page, 1)
-    assert numbers(page)["alpha"] == 0 and numbers(page)["label"] == 9
-    first = page.locator(".kd-le").first
-    assert first.get_by_label("Loss on the right").input_value() == "smoothed_cross_entropy"
-    assert not first.get_by_label("same scale").is_checked()
-    listeners = page.evaluate("listeners()")
-    page.evaluate("cleanups[0]()")
-    assert page.evaluate("listeners()") == listeners / 2  # a closed view listens no longer
-
-
-def test_a_burst_of_moves_ends_on_the_last_value(page, explorer):
-    show(page, explorer)
-    page.get_by_label("alpha").evaluate("""(slider) => {
-      for (let i = 0; i < 200; i++) {
-        slider.valueAsNumber = ((i * 37) % 100) / 100;
-        slider.dispatchEvent(new Event("input", {bubbles: true}));
-      }
-    }""")
-    shown = numbers(page)
-    assert shown["alpha"] == (199 * 37 % 100) / 100
-    assert page.evaluate("[model.get('alpha'), saves]") == [shown["alpha"], 200]
-    np.testing.assert_allclose(shown["left"]["total"], 0.37 * shown["left"]["hard"] + 0.63 * shown["left"]["soft"])
 
 
 @pytest.mark.parametrize("width", [400, 720, 900])
@@ -257,7 +183,7 @@ def test_nothing_is_cut_off(page, width):
         for temperature, together in ((0.25, True), (20.0, False)):
             put(page, left=loss, temperature=temperature, same_scale=together)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, loss
-            cut = page.locator(".kd-le-value, .kd-le-name, td, th, .kd-le-axis span").evaluate_all(
+            cut = page.locator(".kd-values span, .kd-name, td, th, .kd-axis span").evaluate_all(
                 "all => all.filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth).map(e => e.textContent)"
             )
             assert cut == [], loss
@@ -266,5 +192,5 @@ def test_nothing_is_cut_off(page, width):
         put(page, temperature=temperature)
         heights.append(page.locator(".kd-le").evaluate("e => e.getBoundingClientRect().height"))
     assert len(set(heights)) == 1 or width == 400  # nothing jumps while a slider moves
-    tops = page.locator(".kd-le-panel").evaluate_all("panels => panels.map(panel => panel.getBoundingClientRect().top)")
+    tops = page.locator(".kd-panel").evaluate_all("panels => panels.map(panel => panel.getBoundingClientRect().top)")
     assert (tops[0] == tops[1]) == (width > 700)  # side by side where there is room

@@ -1,10 +1,9 @@
 """The sparsity curves in a bare page, without a kernel: what they show is what was recorded."""
 
-import json
-
 import numpy as np
 import pytest
 from browser import show
+from explorers import numbers, put, reach
 
 from kdcourse.widgets import SparsityCurves
 
@@ -25,10 +24,6 @@ SIZES = {
     }
     for scope, shift in (("by layer", 700), ("global", 500))
 }
-
-
-def numbers(page, view=0):
-    return json.loads(page.locator(".kd-sc").nth(view).get_attribute("data-numbers"))
 
 
 def expected(selected, scope):
@@ -65,21 +60,20 @@ def test_every_point_of_both_scopes_is_the_recorded_one(page, curves):
 def test_words_bars_and_marks_follow_the_numbers(page, curves):
     show(page, curves)
     page.get_by_role("radio", name="global").check()
-    page.evaluate("model.set('selected', 4)")
-    said = page.locator(".kd-sc-says").inner_text()
+    put(page, selected=4)
+    said = page.locator(".kd-says").inner_text()
     assert "At 90% sparsity, global: accuracy 50.0% before fine-tuning, 98.0% after fine-tuning." in said
     assert "Smallest format: relative index, 4,700 bytes, 8.5 times smaller than raw float32." in said
-    assert page.locator(".kd-sc-smallest .kd-sc-name").all_inner_texts() == ["relative index"]
-    assert page.locator(".kd-sc-note").all_inner_texts() == ["", "", "smallest"]
-    assert page.locator(".kd-sc-value").all_inner_texts() == ["40,000", "5,250", "4,700"]
-    widths = page.locator(".kd-sc-bar").evaluate_all("bars => bars.map(b => b.getBoundingClientRect().width / b.parentElement.clientWidth)")
-    np.testing.assert_allclose(widths, np.array([40_000, 5_250, 4_700]) / 42_700, atol=0.01)
+    assert page.locator(".kd-sp-best .kd-name").all_inner_texts() == ["relative index"]
+    assert page.locator(".kd-sp-smallest").all_inner_texts() == ["", "", "smallest"]
+    assert page.locator(".kd-values span").all_inner_texts() == ["40,000", "5,250", "4,700"]
+    np.testing.assert_allclose(reach(page.locator(".kd-sp-bytes .kd-bar")), np.array([40_000, 5_250, 4_700]) / 42_700, atol=0.01)
     labels = page.locator("[role=img]").evaluate_all("images => images.map(image => image.getAttribute('aria-label'))")
     assert labels[0].startswith("Accuracy, global, at 90% sparsity: 50.0% before fine-tuning, 98.0% after fine-tuning. From 0% to 99%")
     assert labels[1] == "Bytes at 90% sparsity, global: raw float32 40,000, bitmask 5,250, relative index 4,700."
 
-    ticks = page.locator(".kd-sc-grid").evaluate_all("lines => lines.map(line => line.getBBox().y)")
-    rings = page.locator(".kd-sc-ring").evaluate_all("rings => rings.map(ring => [ring.cx.baseVal.value, ring.cy.baseVal.value])")
+    ticks = page.locator(".kd-sp-grid").evaluate_all("lines => lines.map(line => line.getBBox().y)")
+    rings = page.locator(".kd-sp-ring").evaluate_all("rings => rings.map(ring => [ring.cx.baseVal.value, ring.cy.baseVal.value])")
     np.testing.assert_allclose([y for _, y in rings], np.interp([0.5, 0.98], [0, 1], [ticks[0], ticks[-1]]), atol=0.1)
     assert len({x for x, _ in rings}) == 1
     marks = page.locator(".kd-sc-scope:not(.kd-sc-pale) circle").evaluate_all("marks => marks.map(mark => mark.cx.baseVal.value)")
@@ -87,62 +81,13 @@ def test_words_bars_and_marks_follow_the_numbers(page, curves):
     assert page.locator(".kd-sc-scope.kd-sc-pale").count() == 1
 
 
-def test_a_move_redraws_in_place_and_saves(page, curves):
-    show(page, curves)
-    page.evaluate("""() => {
-      window.made = 0;
-      const known = new Set(document.querySelectorAll(".kd-sc *"));
-      new MutationObserver((records) => {
-        made += records.flatMap((r) => [...r.addedNodes]).filter((n) => n.nodeType === Node.ELEMENT_NODE && !known.has(n)).length;
-      }).observe(document.querySelector(".kd-sc"), {subtree: true, childList: true});
-    }""")
-    page.locator("input[type=range]").press("ArrowRight")
-    page.get_by_role("radio", name="global").check()
-    assert numbers(page) == expected(1, "global")
-    assert page.evaluate("[saves, made]") == [2, 0]
-
-
-def test_the_keyboard_alone_is_enough(page, curves):
-    show(page, curves)
-    page.keyboard.press("Tab")
-    page.keyboard.press("End")
-    assert page.evaluate("model.get('selected')") == 6
-    assert page.locator("input[type=range]").evaluate("e => getComputedStyle(e).outlineStyle") == "solid"  # the focus is seen
-    page.keyboard.press("Tab")
-    page.keyboard.press("ArrowDown")
-    assert page.evaluate("model.get('scope')") == "global"
-    for control in page.locator("input").all():
-        assert control.get_attribute("data-lm-suppress-shortcuts") == "true"  # or JupyterLab takes the arrows
-
-
-def test_several_views_stay_in_step(page, curves):
-    show(page, curves, views=2)
-    page.locator("input[type=range]").nth(1).press("ArrowRight")
-    page.locator(".kd-sc").nth(1).get_by_role("radio", name="global").check()
-    assert numbers(page, 0) == numbers(page, 1) == expected(1, "global")
-    assert page.locator("input:checked").evaluate_all("radios => radios.map(radio => radio.value)") == ["global", "global"]
-    page.evaluate("cleanups[0]()")
-    assert page.evaluate("listeners()") == 2  # a closed view listens no longer
-
-
-def test_a_burst_of_moves_ends_on_the_last_value(page, curves):
-    show(page, curves)
-    page.locator("input[type=range]").evaluate("""(slider) => {
-      for (let i = 0; i < 200; i++) {
-        slider.valueAsNumber = i === 199 ? 3 : (i * 5) % 7;
-        slider.dispatchEvent(new Event("input", {bubbles: true}));
-      }
-    }""")
-    assert numbers(page) == expected(3, "by layer")
-
-
 def test_one_scope_and_four_curves(page):
     names = ["before", "after", "with a teacher", "with a teacher, slowly"]
     accuracy = {"global": {name: [0.9, 0.8 - i / 10] for i, name in enumerate(names)}}
     show(page, SparsityCurves([12.5, 87.5], accuracy, {"global": {"raw": [8, 8]}}))
-    assert "At 12.5% sparsity, global: accuracy 90.0% before, 90.0% after" in page.locator(".kd-sc-says").inner_text()
-    assert "Smallest format: raw, 8 bytes." in page.locator(".kd-sc-says").inner_text()
-    looks = page.locator(".kd-sc-scope .kd-sc-line").evaluate_all(
+    assert "At 12.5% sparsity, global: accuracy 90.0% before, 90.0% after" in page.locator(".kd-says").inner_text()
+    assert "Smallest format: raw, 8 bytes." in page.locator(".kd-says").inner_text()
+    looks = page.locator(".kd-sc-scope .kd-sp-line").evaluate_all(
         "lines => lines.map((line) => { const s = getComputedStyle(line); return s.stroke + s.strokeDasharray; })"
     )
     assert len(set(looks)) == 4
@@ -154,10 +99,20 @@ def test_nothing_is_cut_off(page, curves, width):
     page.set_viewport_size({"width": width, "height": 900})
     show(page, curves)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    cut = page.locator(".kd-sc-name, .kd-sc-value").evaluate_all("names => names.filter(n => n.scrollWidth > n.clientWidth).length")
+    cut = page.locator(".kd-name, .kd-values span").evaluate_all("names => names.filter(n => n.scrollWidth > n.clientWidth).length")
     assert cut == 0
-    texts = page.locator(".kd-sc-chart text").evaluate_all("t => t.map(e => { const b = e.getBBox(); return [b.x, b.x + b.width, b.y]; })")
+    texts = page.locator(".kd-sp-chart text").evaluate_all("t => t.map(e => { const b = e.getBBox(); return [b.x, b.x + b.width, b.y]; })")
     bottom = sorted(texts, key=lambda text: text[2])[-1][2]
     below = sorted(text for text in texts if bottom - 25 < text[2] < bottom - 5)
     assert len(below) >= 4
     assert all(one[1] < other[0] for one, other in zip(below, below[1:], strict=False))  # no label touches the next
+
+
+def test_names_that_are_numbers_keep_their_order(page):
+    show(
+        page,
+        SparsityCurves([0, 90], {"2": {"9": [1, 0.5]}, "1": {"9": [1, 0.4]}}, {at: {"32": [4000, 4000], "8": [1000, 1000]} for at in "21"}),
+    )
+    assert page.locator(".kd-sp-bytes .kd-name").all_inner_texts() == ["32", "8"]
+    assert "Smallest format: 8, 1,000 bytes, 4.0 times smaller than 32." in page.locator(".kd-says").inner_text()
+    assert page.locator(".kd-sp-pick").inner_text().split()[-2:] == ["2", "1"]
