@@ -94,9 +94,9 @@ def ways(build_teacher, build_student, x, y) -> tuple[dict, float]:
     teacher = build_teacher()
     answers.outputs(teacher, x[:500], verbose=0)  # the first call of a model is slower
     began = time.process_time()
-    answers = answers.outputs(teacher, x, verbose=0)["logits"]
+    said = answers.outputs(teacher, x, verbose=0)["logits"]
     once = time.process_time() - began
-    packed = losses.pack(y, answers)
+    packed = losses.pack(y, said)
     labels = np.ascontiguousarray(losses.unpack(packed)[0])
     crossentropy = keras.losses.CategoricalCrossentropy(from_logits=True)
 

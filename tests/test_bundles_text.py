@@ -1,5 +1,6 @@
 """The deployment bundle reads and answers texts as Keras does, without TensorFlow, and refuses what does not fit together."""
 
+import functools
 import hashlib
 import json
 import os
@@ -462,6 +463,9 @@ def no_second_rename(error):
     return break_it
 
 
+converted_once = functools.cache(litert.to_tflite)  # seconds each time, and not what is looked at here
+
+
 @pytest.mark.parametrize("there", [True, False], ids=["a bundle is there", "new"])
 @pytest.mark.parametrize(
     ("break_it", "message"),
@@ -479,6 +483,7 @@ def test_a_bundle_is_written_whole_or_not_at_all(bundle, tmp_path, student, vect
     if there:
         shutil.copytree(bundle, folder)
     before = contents(tmp_path)
+    monkeypatch.setattr(litert, "to_tflite", converted_once)
     break_it(monkeypatch)
     with pytest.raises((OSError, RuntimeError, KeyboardInterrupt), match=message):
         bundles_text.write(folder, student, vectorizer, LABELS, card="# Second")
@@ -495,9 +500,9 @@ def test_a_convolution_in_a_bundle(tmp_path, vectorizer):
 
 @pytest.mark.slow
 def test_a_recurrent_student_in_a_bundle(tmp_path):
-    vectorizer = vectors(words=100)
-    trained = random_student(models.text_gru, words=100)
-    unrolled = models.text_gru(len(LABELS), vocabulary=60, words=100, width=24, unroll=True)
+    vectorizer = vectors(words=25)
+    trained = random_student(models.text_gru, words=25)
+    unrolled = models.text_gru(len(LABELS), vocabulary=60, words=25, width=24, unroll=True)
     trained.set_weights([weights / 4 for weights in trained.get_weights()])
     unrolled.set_weights(trained.get_weights())
     folder = bundles_text.write(tmp_path / "news", unrolled, vectorizer, LABELS, card=CARD)
