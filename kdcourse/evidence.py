@@ -252,10 +252,9 @@ def as_record(function: Callable, results: Mapping[int, Mapping[str, float]]) ->
     values = {v: [number(f"{v!r} of seed {seed}", result[v]) for seed, result in results.items()] for v in variants}
     for variant in (name for pair in function.compare for name in pair):
         choice("each variant of compare", variant, variants)
-    record = Record({"experiment": function.__name__, **function.declared, "seeds": list(results), "values": values})
-    record.data["compare"] = [list(pair) for pair in function.compare]
-    record.data["comparisons"] = [{name: getattr(c, name) for name in STORED} for c in record.comparisons]
-    return record
+    pairs = [list(pair) for pair in function.compare]
+    record = Record({"experiment": function.__name__, **function.declared, "seeds": [], "values": {}, "compare": pairs})
+    return record.on(list(results), values)
 
 
 # --- records ---
@@ -315,6 +314,12 @@ class Record:
         """The same experiment on other seeds, or None."""
         again = self.data.get("replication")
         return Record({key: self[key] for key in self.keys() - {"replication", "restamped"}} | again) if again else None
+
+    def on(self, seeds: list[int], values: dict[str, list[float]]) -> "Record":
+        """Return this record with other seeds and values, and with the comparisons that follow from them."""
+        record = Record({**self, "seeds": seeds, "values": values})
+        record.data["comparisons"] = [{name: getattr(c, name) for name in STORED} for c in record.comparisons]
+        return record
 
     def comparison(self, variant: str, baseline: str) -> Comparison:
         """Compare any two variants; `str` of the answer is the line with difference, interval and verdict.

@@ -125,11 +125,10 @@ def status(experiment: Experiment, root: Path = ROOT) -> str:
 # --- one seed, or several ---
 
 
-def _one_seed(experiment: Experiment, seed: int) -> tuple[dict[str, float], float]:
-    """Return ({variant: metric}, seconds) of one seed; what a process of its own runs."""
+def _one_seed(experiment: Experiment, seed: int) -> tuple[evidence.Record, float]:
+    """Return (the record of one seed, seconds); what a process of its own runs."""
     began = time.monotonic()
-    values = evidence.run(experiment.function(), [seed]).values
-    return {variant: numbers[0] for variant, numbers in values.items()}, time.monotonic() - began
+    return evidence.run(experiment.function(), [seed]), time.monotonic() - began
 
 
 def _use_one_thread() -> None:
@@ -167,7 +166,8 @@ def run(experiment: Experiment, seeds: list[int], root: Path = ROOT, jobs: int =
         results = ((seed, *done.result()) for _, seed, done in _in_parallel([(experiment, seed) for seed in missing], jobs))
     else:
         results = ((seed, *_one_seed(experiment, seed)) for seed in missing)
-    for seed, values, seconds in results:
+    for seed, found, seconds in results:
+        values = _only(found)
         kept[seed] = {"seed": seed, "values": values, "seconds": round(seconds, 2)}
         if keep:  # before the line is printed: what was seen is not lost
             _write(folder / f"{seed}.json", kept[seed])
@@ -229,7 +229,20 @@ def check_replication(experiment: Experiment, seeds: list[int], root: Path = ROO
         raise ValueError(f"the seeds of a replication must not be those of the record, got {' '.join(map(str, both))} in both")
 
 
+def _only(record: evidence.Record) -> dict[str, float]:
+    return {variant: number for variant, (number,) in record.values.items()}
+
+
 # --- does a record still agree? ---
+
+
+class Differs(ValueError):
+    """A seed that ran again does not agree with its record; `what` names the variants and the numbers."""
+
+    def __init__(self, name: str, seed: int, what: str):
+        """Make the sentence."""
+        super().__init__(f"seed {seed} of {name} does not agree with its record: {what}")
+        self.what = what
 
 
 def distances(record: evidence.Record, seed: int, rerun: dict[str, float]) -> dict[str, tuple[float, float]]:
@@ -239,10 +252,10 @@ def distances(record: evidence.Record, seed: int, rerun: dict[str, float]) -> di
     5 seeds says little; there the root mean square over all variants counts if it is more.
 
     Raises:
-        ValueError: `rerun` has other variants than the record.
+        Differs: `rerun` has other variants than the record.
     """
     if set(rerun) != set(record.values):
-        refuse(f"the variants of {record.name}", f"those of its record, {', '.join(record.values)}", ", ".join(rerun))
+        raise Differs(record.name, seed, f"variants {', '.join(rerun)} today, {', '.join(record.values)} in the record")
     place = record.seeds.index(seed)
     deviation = {variant: statistics.stdev(numbers) if len(numbers) > 1 else 0.0 for variant, numbers in record.values.items()}
     together = statistics.fmean(d**2 for d in deviation.values()) ** 0.5 if len(record.seeds) < evidence.LEAST_SEEDS else 0.0
@@ -262,8 +275,8 @@ def outside(record: evidence.Record, seed: int, rerun: dict[str, float]) -> list
     ]
 
 
-def hold_against(experiment: Experiment, seed: int, rerun: dict[str, float], seconds: float, root: Path = ROOT) -> dict:
-    """Hold a seed that ran again against the record; if it agrees, tie the record to the code on the page.
+def hold_against(experiment: Experiment, rerun: evidence.Record, seconds: float, root: Path = ROOT) -> dict:
+    """Hold the record of one seed that ran again against the record; if it agrees, tie the record to the code on the page.
 
     The record then takes over what the decorator says (its metric, its comparisons, its grid), and ``restamped`` says when which seed ran
     again; values, date, seconds and versions stay. A record that is current and agrees is left as it is.
@@ -272,22 +285,20 @@ def hold_against(experiment: Experiment, seed: int, rerun: dict[str, float], sec
         {"seed", "seconds", "distance", "allowed", "variant"} of the variant that is furthest off, measured by what is allowed.
 
     Raises:
-        ValueError: it does not agree; nothing is written.
+        Differs: it does not agree; nothing is written.
     """
-    found = _record(experiment.name, root)
-    if wrong := outside(found, seed, rerun):
-        raise ValueError(f"seed {seed} of {experiment.name} does not agree with its record: {'; '.join(wrong)}")
+    found, seed, values = _record(experiment.name, root), rerun.seeds[0], _only(rerun)
+    if wrong := outside(found, seed, values):
+        raise Differs(experiment.name, seed, "; ".join(wrong))
     if status(experiment, root) == "stale":
-        function, where = experiment.function(), runtime.provenance(PACKAGES)
-        results = {s: {variant: numbers[i] for variant, numbers in found.values.items()} for i, s in enumerate(found.seeds)}
-        made = dict(evidence.as_record(function, results)) | {"code_sha256": experiment.sha256}
+        where = runtime.provenance(PACKAGES)
+        made = dict(rerun.on(found.seeds, found.values)) | {"code_sha256": experiment.sha256}
         made |= {key: found[key] for key in MADE_BY if key in found.keys()}
         if again := found.replication:
-            second = {s: {variant: numbers[i] for variant, numbers in again.values.items()} for i, s in enumerate(again.seeds)}
-            made["replication"] = found["replication"] | {"comparisons": evidence.as_record(function, second)["comparisons"]}
+            made["replication"] = found["replication"] | {"comparisons": rerun.on(again.seeds, again.values)["comparisons"]}
         made["restamped"] = {"date": where["date"], "seed": seed, "seconds": round(seconds, 1), "versions": where["versions"]}
         evidence.save(made, _path(experiment.name, root).parent)
-    far = distances(found, seed, rerun)
+    far = distances(found, seed, values)
     variant = max(far, key=lambda name: far[name][0] / far[name][1])
     return {"seed": seed, "seconds": round(seconds, 1), "distance": far[variant][0], "allowed": far[variant][1], "variant": variant}
 
@@ -299,7 +310,8 @@ def restamp_all(experiments: dict[str, Experiment], root: Path = ROOT, jobs: int
     call then runs all of them again.
 
     Returns:
-        (name, lesson, seconds, largest distance, verdict) of each, in the order of the course; a verdict is "ok" or says what is wrong.
+        (name, lesson, seconds, largest distance, verdict) of each, in the order of the course. A verdict is "ok", "no record", or begins
+        with "differs: " or "failed: ".
     """
     agreed, rows, tasks = root / "build" / "experiments" / "agreed", {}, []
     for name, experiment in experiments.items():
@@ -313,18 +325,17 @@ def restamp_all(experiments: dict[str, Experiment], root: Path = ROOT, jobs: int
     if any(row[-1] == "ok" for row in rows.values()):
         print(f"agreed before, not run again: {' '.join(name for name, row in rows.items() if row[-1] == 'ok')}", flush=True)
     tasks = [(experiment, seed) for _, experiment, seed in sorted(tasks, key=lambda task: -task[0])]
-    for experiment, seed, done in _in_parallel(tasks, jobs, each_alone=True):
+    for experiment, _, done in _in_parallel(tasks, jobs, each_alone=True):
         try:
-            values, seconds = done.result()
-            note = hold_against(experiment, seed, values, seconds, root)
+            note = hold_against(experiment, *done.result(), root)
             _write(agreed / f"{_key(experiment)}.json", note)
             rows[experiment.name] = _row(note)
-        except ValueError as error:
-            rows[experiment.name] = ("", "", str(error).removeprefix(f"seed {seed} of {experiment.name} ") or "ValueError")
+        except Differs as error:
+            rows[experiment.name] = ("", "", f"differs: {error.what}")
         except BrokenProcessPool:
-            rows[experiment.name] = ("", "", "its process was ended from outside")
+            rows[experiment.name] = ("", "", "failed: its process was ended from outside")
         except Exception as error:  # one experiment that cannot run says nothing about the others
-            rows[experiment.name] = ("", "", f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
+            rows[experiment.name] = ("", "", f"failed: {type(error).__name__}: {' '.join(str(error).split())}"[:300])
         print(f"{experiment.name}: {'  '.join(part for part in rows[experiment.name] if part)}", flush=True)
     if all(row[-1] == "ok" for row in rows.values()):
         for path in agreed.glob("*.json"):
@@ -463,8 +474,8 @@ def _seeds_to_run(experiment: Experiment, asked: str, text: str | None, root: Pa
 def _restamp(experiment: Experiment, seed: int, root: Path) -> int:
     was, rerun = status(experiment, root), _one_seed(experiment, seed)
     try:
-        note = hold_against(experiment, seed, *rerun, root)
-    except ValueError as error:
+        note = hold_against(experiment, *rerun, root)
+    except Differs as error:
         print(error, file=sys.stderr)
         return 1
     far = f"largest distance {note['distance']:.4f} of {note['allowed']:.4f} allowed, {note['variant']}"
