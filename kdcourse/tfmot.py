@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from . import training
+from . import checks, training
 from .anatomy import keras_of
 from .keras_bridge import to_keras, to_tf_keras
 from .runtime import quiet_start
@@ -22,7 +22,11 @@ def toolkit(part: str):
     """Return ``tensorflow_model_optimization.<part>.keras``, loaded quietly; `part` is one of `PARTS`.
 
     Keras and TensorFlow are loaded first: importing TFMOT changes what ``tf.keras`` is for those that come later.
+
+    Raises:
+        ValueError: another part.
     """
+    checks.choice("part", part, PARTS)
     quiet_start()
     return importlib.import_module(f"tensorflow_model_optimization.{part}.keras")
 
@@ -49,7 +53,7 @@ def train(
     *,
     wrap: Callable,
     strip: Callable,
-    callbacks: Sequence = (),
+    method_callbacks: Sequence = (),
     seed: int,
     updates: int,
     **settings,
@@ -62,7 +66,7 @@ def train(
         targets: as `kdcourse.training.train` takes them.
         wrap: a function from a tf_keras layer to a wrapped layer, or to the layer as it is.
         strip: a function from the trained model to a tf_keras model of plain layers, such as ``strip_pruning``.
-        callbacks: TFMOT's own, such as ``UpdatePruningStep``; they come after those of `settings`.
+        method_callbacks: those that the wrappers need, such as ``UpdatePruningStep``; they come after the `callbacks` of `settings`.
         seed: of the order of the examples, and of dropout.
         updates: gradient steps.
         settings: the other arguments of `kdcourse.training.train`; `callbacks` among them are of tf_keras.
@@ -72,6 +76,6 @@ def train(
     """
     if "steps_per_execution" in settings:
         raise ValueError(f"steps_per_execution must be left out, TFMOT needs 1, got {settings['steps_per_execution']!r}")
-    settings |= {"callbacks": [*settings.pop("callbacks", ()), *callbacks], "steps_per_execution": 1}
+    settings |= {"callbacks": [*settings.pop("callbacks", ()), *method_callbacks], "steps_per_execution": 1}
     trained = training.train(lambda: wrapped(to_tf_keras(model), wrap), inputs, targets, seed=seed, updates=updates, **settings)
     return to_keras(strip(trained))

@@ -85,7 +85,7 @@ def train_with_tfmot(
         targets,
         wrap=lambda layer: sparsity.prune_low_magnitude(layer, **how) if layer.name in names else layer,
         strip=sparsity.strip_pruning,
-        callbacks=[sparsity.UpdatePruningStep()],
+        method_callbacks=[sparsity.UpdatePruningStep()],
         seed=seed,
         updates=updates,
         **settings,
