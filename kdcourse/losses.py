@@ -153,10 +153,9 @@ def _divided(array, by):
 
 
 def cross_entropy(probabilities, logits):
-    """Return the cross-entropy ``-sum_i y_i log softmax(z)_i``, shape ``(batch,)``: the hard loss when the rows are one-hot.
+    """Return the cross-entropy ``-sum_i y_i log softmax(z)_i`` of the probabilities y: the hard loss when the rows are one-hot.
 
-    Args:
-        probabilities: y, shape ``(batch, classes)``: rows that sum to 1. A row of zeros means "no label": its loss and its gradient are 0.
+    A row of zeros means "no label": its loss and its gradient are 0.
     """
     logits, probabilities = _float32(logits=logits, probabilities=probabilities)
     ops = _ops()
@@ -166,7 +165,7 @@ def cross_entropy(probabilities, logits):
 
 
 def smoothed_cross_entropy(labels, logits, smoothing: float):
-    """Return the cross-entropy with ``(1 - smoothing) * y + smoothing / C``, shape ``(batch,)``.
+    """Return the cross-entropy with ``(1 - smoothing) * y + smoothing / C``; a row of zeros stays without a loss.
 
     Label smoothing is distillation from a virtual teacher that knows nothing and answers evenly: the same number is
     ``(1 - smoothing) * cross_entropy(y, z) + smoothing * cross_entropy(1 / C, z)``.
@@ -174,7 +173,6 @@ def smoothed_cross_entropy(labels, logits, smoothing: float):
     Yuan et al. 2020, "Revisiting Knowledge Distillation via Label Smoothing Regularization".
 
     Args:
-        labels: y, shape ``(batch, classes)``; a row of zeros stays without a loss.
         smoothing: in [0, 1]: the share of the target that is spread evenly; 0 is the plain cross-entropy.
     """
     smoothing = checks.number("smoothing", smoothing, 0, 1)
@@ -187,7 +185,7 @@ def smoothed_cross_entropy(labels, logits, smoothing: float):
 
 
 def soft_cross_entropy(teacher_logits, student_logits, temperature: float):
-    """Return ``T^2`` times the cross-entropy of ``softmax(v / T)`` with ``softmax(z / T)``, shape ``(batch,)``.
+    """Return ``T^2`` times the cross-entropy of ``softmax(v / T)`` with ``softmax(z / T)``.
 
     It is `kl_divergence` plus T^2 times the entropy of the teacher, which no student can change: the two have one gradient.
     Source: Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network", section 2.
@@ -201,7 +199,7 @@ def soft_cross_entropy(teacher_logits, student_logits, temperature: float):
 
 
 def kl_divergence(teacher_logits, student_logits, temperature: float):
-    """Return ``T^2 * KL(softmax(v / T) || softmax(z / T))``, shape ``(batch,)``: >= 0, and 0 where the two distributions are equal.
+    """Return ``T^2 * KL(softmax(v / T) || softmax(z / T))``: >= 0, and 0 where the two distributions are equal.
 
     At high T its gradient tends to ``(z - v) / C`` for logits of mean 0 (Hinton et al. 2015, equation 4): matching logits.
     It is a small difference of larger numbers in float32: read differences below about ``T^2 * 1e-7`` as 0.
@@ -219,7 +217,7 @@ def _log_probabilities(teacher_logits, student_logits, temperature):
 
 
 def mse_logits(teacher_logits, student_logits):
-    """Return the mean over the classes of ``(z - v)^2``, shape ``(batch,)``.
+    """Return the mean over the classes of ``(z - v)^2``.
 
     There is no temperature, and no softmax: a constant added to all logits of a row counts, although it changes no probability.
     Source: Ba, Caruana 2014, "Do Deep Nets Really Need to be Deep?"; before it Bucilua, Caruana, Niculescu-Mizil 2006, "Model Compression".
@@ -229,28 +227,21 @@ def mse_logits(teacher_logits, student_logits):
 
 
 def mse_probabilities(teacher_logits, student_logits, temperature: float = 1.0):
-    """Return ``T^2`` times the mean over the classes of ``(softmax(z / T) - softmax(v / T))^2``, shape ``(batch,)``.
+    """Return ``T^2`` times the mean over the classes of ``(softmax(z / T) - softmax(v / T))^2``; at the default of T the factor is 1.
 
     The factor T^2 is there as in `kl_divergence`, and for the same reason: without it the gradient falls with 1 / T^2. Unlike the
     cross-entropy, this loss goes flat where the student is sure and wrong: the softmax's slope is 0 there.
     Source: the Brier score (Brier 1950, "Verification of Forecasts Expressed in Terms of Probability") with the teacher as the truth,
     divided by C.
-
-    Args:
-        temperature: T > 0; at the default of 1 the factor is 1.
     """
     log_p, log_q = _log_probabilities(teacher_logits, student_logits, temperature)
     return temperature**2 * _ops().mean(_ops().square(_ops().exp(log_q) - _ops().exp(log_p)), axis=-1)
 
 
 def cross_entropy_with_mse(labels, teacher_logits, student_logits, weight: float = 0.5):
-    """Return ``cross_entropy(y, z) + weight * mse_probabilities(v, z)``, shape ``(batch,)``: a recipe as it is often printed.
+    """Return ``cross_entropy(y, z) + weight * mse_probabilities(v, z)``, weight >= 0: a recipe as it is often printed.
 
     It has no temperature. The second term is small beside the first: it is at most 2 / C, for C classes.
-
-    Args:
-        labels: y, shape ``(batch, classes)``; a row of zeros leaves the second term alone.
-        weight: >= 0, of the teacher's term.
     """
     weight = checks.number("weight", weight, 0)
     return cross_entropy(labels, student_logits) + weight * mse_probabilities(teacher_logits, student_logits)
@@ -260,39 +251,32 @@ def cross_entropy_with_mse(labels, teacher_logits, student_logits, weight: float
 
 
 def target_kl(labels, teacher_logits, student_logits, temperature: float):
-    """Return how far teacher and student differ on "the target class or another?", shape ``(batch,)``; without a factor T^2.
+    """Return how far teacher and student differ on "the target class or another?", without a factor T^2.
 
-    ``KL((p_t, 1 - p_t) || (q_t, 1 - q_t))`` with t the target class, ``p = softmax(v / T)`` and ``q = softmax(z / T)``. For every T
-    ``KL(p || q) = target_kl + (1 - p_t) * non_target_kl``.
+    ``KL((p_t, 1 - p_t) || (q_t, 1 - q_t))`` with ``p = softmax(v / T)``, ``q = softmax(z / T)`` and t the target class: the largest
+    entry of the label's row, for a row of zeros the teacher's first choice. ``KL(p || q) = target_kl + (1 - p_t) * non_target_kl``.
     Source: Zhao et al. 2022, "Decoupled Knowledge Distillation", section 3.1 (TCKD).
-
-    Args:
-        labels: shape ``(batch, classes)``; the target is the largest entry of the row. For a row of zeros it is the teacher's first choice.
     """
     return _decoupled(labels, teacher_logits, student_logits, temperature)[0]
 
 
 def non_target_kl(labels, teacher_logits, student_logits, temperature: float):
-    """Return how far teacher and student differ on the classes that are not the target, shape ``(batch,)``; without a factor T^2.
+    """Return how far teacher and student differ on the classes that are not the target (see `target_kl`), without a factor T^2.
 
     The KL divergence of the two softmaxes taken over the other ``C - 1`` classes alone; 0 for two classes.
     Source: Zhao et al. 2022, "Decoupled Knowledge Distillation", section 3.1 (NCKD).
-
-    Args:
-        labels: shape ``(batch, classes)``, as in `target_kl`.
     """
     return _decoupled(labels, teacher_logits, student_logits, temperature)[1]
 
 
 def decoupled(labels, teacher_logits, student_logits, temperature: float, target_weight: float = 1.0, non_target_weight: float = 8.0):
-    """Return ``T^2 * (target_weight * target_kl + non_target_weight * non_target_kl)``, shape ``(batch,)``.
+    """Return ``T^2 * (target_weight * target_kl + non_target_weight * non_target_kl)``.
 
     In the KL divergence the second part has the weight 1 - p_t: the surer the teacher is, the less it says about the other classes.
     Here its weight is a constant that one can choose.
     Source: Zhao et al. 2022, "Decoupled Knowledge Distillation", section 3.3 (alpha and beta there are the two weights).
 
     Args:
-        labels: shape ``(batch, classes)``; the target is the largest entry of the row. For a row of zeros it is the teacher's first choice.
         target_weight: >= 0; 1 in the paper.
         non_target_weight: >= 0; the paper chooses it for each pair of networks, 8 for its main example.
     """
@@ -323,18 +307,11 @@ def _decoupled(labels, teacher_logits, student_logits, temperature):
 
 
 def hint(teacher_features, student_features):
-    """Return the mean squared difference over all axes but the first, shape ``(batch,)``.
+    """Return the mean squared difference of two arrays of one shape ``(batch, ...)``, over all axes but the first.
 
     Where the student's features have another width, a trainable projection brings them to the teacher's first
     (`kdcourse.distillation.with_features`). As it stands it is a loss for ``compile``: teacher's features as targets, student's as output.
     Source: Romero et al. 2015, "FitNets: Hints for Thin Deep Nets", equation 3 (there the sum is halved, here it is a mean).
-
-    Args:
-        teacher_features: shape ``(batch, ...)``.
-        student_features: the same shape.
-
-    Raises:
-        ValueError: different shapes, or no axis after the first.
     """
     student, teacher = _float32(student_features=student_features, teacher_features=teacher_features)
     if len(student.shape) < 2:
@@ -343,19 +320,12 @@ def hint(teacher_features, student_features):
 
 
 def attention_transfer(teacher_maps, student_maps):
-    """Return the mean squared difference of the two attention maps, shape ``(batch,)``.
+    """Return the mean squared difference of the two attention maps of activations, shape ``(batch, height, width, channels)``.
 
     An attention map says where a layer is active: the sum of squares over the channels, divided by its L2 norm over the positions. So
     teacher and student may have different numbers of channels, and the size of the activations does not count.
     A loss for ``compile`` as it stands. Source: Zagoruyko, Komodakis 2017, "Paying More Attention to Attention", section 3.1; the mean
-    over the positions (instead of the norm) is that of the authors' code.
-
-    Args:
-        teacher_maps: shape ``(batch, height, width, channels)``; any number of axes of positions will do.
-        student_maps: the same batch and positions; channels may differ. Activations of 0 everywhere give a map of 0.
-
-    Raises:
-        ValueError: fewer than 3 axes, or shapes that differ before the last axis.
+    over the positions (instead of the norm) is that of the authors' code. Activations of 0 everywhere give a map of 0.
     """
     ops = _ops()
     maps = {"student_maps": student_maps, "teacher_maps": teacher_maps}
@@ -371,19 +341,12 @@ def attention_transfer(teacher_maps, student_maps):
 
 
 def relational_distance(teacher_embeddings, student_embeddings):
-    """Return how the distances to the other examples of the batch differ, shape ``(batch,)``.
+    """Return how the distances to the other examples of the batch differ, for embeddings of shape ``(batch, d)``; d may differ.
 
     Each model's distances are divided by their mean over all pairs; the row of example i is the mean, over the other examples j, of the
     Huber loss (delta 1) of the two distances i-j. Neither rotating, moving nor scaling an embedding changes it.
-    A loss for ``compile`` as it stands; memory grows with ``batch^2 * d``.
+    A loss for ``compile`` as it stands; memory grows with ``batch^2 * d``. A batch of one example has no relations: 0.
     Source: Park et al. 2019, "Relational Knowledge Distillation", section 3.2 (distance-wise).
-
-    Args:
-        teacher_embeddings: shape ``(batch, d)``.
-        student_embeddings: shape ``(batch, d)``; d may differ. A batch of one example has no relations: 0.
-
-    Raises:
-        ValueError: not 2 axes, or batches of different sizes.
     """
     ops = _ops()
     relations = []
@@ -395,19 +358,12 @@ def relational_distance(teacher_embeddings, student_embeddings):
 
 
 def relational_angle(teacher_embeddings, student_embeddings):
-    """Return how the angles under which an example sees pairs of others differ, shape ``(batch,)``.
+    """Return how the angles under which an example sees pairs of others differ, for embeddings of shape ``(batch, d)``; d may differ.
 
     The row of example j is the mean, over ordered pairs (i, k) of different other examples, of the Huber loss (delta 1) of the two
     cosines of the angle i-j-k. Neither rotating, moving nor scaling an embedding changes it.
-    A loss for ``compile`` as it stands; memory grows with ``batch^2 * (batch + d)``.
+    A loss for ``compile`` as it stands; memory grows with ``batch^2 * (batch + d)``. A batch of fewer than 3 examples has no angles: 0.
     Source: Park et al. 2019, "Relational Knowledge Distillation", section 3.2 (angle-wise).
-
-    Args:
-        teacher_embeddings: shape ``(batch, d)``.
-        student_embeddings: shape ``(batch, d)``; d may differ. A batch of fewer than 3 examples has no angles: 0.
-
-    Raises:
-        ValueError: not 2 axes, or batches of different sizes.
     """
     ops = _ops()
     cosines = []
