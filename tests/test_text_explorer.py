@@ -90,12 +90,13 @@ def test_examples_are_answered_ahead_while_that_is_quick(monkeypatch):
     assert [answer["text"] for answer in build().answers] == ["b"]
 
 
-def test_the_state_stays_small(explorer):
+def test_the_state_stays_small():
+    explorer = TextExplorer(TEACHER, STUDENT, NAMES, text="first", examples=["an example"])
     explorer.text = long = "word " * 100_000
     assert explorer.answers[-1]["text"] == long and explorer.message == ""
     for i in range(50):
         explorer.text = f"text {i}"
-    assert [answer["text"] for answer in explorer.answers] == [f"text {i}" for i in range(50 - MOST_TEXTS, 50)]
+    assert [answer["text"] for answer in explorer.answers] == ["an example", *(f"text {i}" for i in range(50 - MOST_TEXTS, 50))]
     assert len(str(explorer.answers)) < 20_000
 
 

@@ -175,6 +175,7 @@ class _Layer:
         self._largest = float(self._magnitudes[-1]) or 1.0
         bins = np.digitize(weights.ravel(), np.linspace(-self._largest, self._largest, BINS + 1)) - 1
         self._bins = np.clip(bins, 0, BINS - 1).astype(np.uint8)[order]  # so that what is kept is a slice
+        self._everything = np.bincount(self._bins, minlength=BINS).tolist()
         self._cells = _cells(weights.shape, MASK[0] / MASK[1])
 
     def drawn(self, cut: int) -> dict:
@@ -184,7 +185,7 @@ class _Layer:
             "weights": self.rank.size,
             "threshold": float(self._magnitudes[min(cut, self.rank.size - 1)]),
             "largest": self._largest,
-            "histogram": [np.bincount(self._bins[from_:], minlength=BINS).tolist() for from_ in (0, cut)],
+            "histogram": [self._everything, np.bincount(self._bins[cut:], minlength=BINS).tolist()],
             "mask": png_url(_mask(self.rank >= cut, self._cells), compress_level=1),  # fast rather than small: it lives until the next move
             "mask_shows": _what_the_mask_shows(self.rank.shape),
         }

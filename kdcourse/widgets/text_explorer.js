@@ -2,7 +2,7 @@
 // A text goes to the kernel when typing pauses; what it answered once is here, and needs it no more.
 
 const MOST_ROWS = 6; // classes by name; the others share one more row
-const PAUSE = 150, PATIENCE = 1500; // ms: typing pauses, and a kernel that works would have answered
+const PAUSE = 50, PATIENCE = 1500; // ms: when typing has paused (a held key repeats sooner), and when a kernel would have answered
 
 const cut = (text, most) => {
   const letters = [...text.slice(0, 10 * most).split(/\s+/).join(" ").trim()];
@@ -50,7 +50,7 @@ function render({ model, el }) {
   });
   make("p", "kd-note", root, { text: "Without a running kernel only texts that were answered before can be shown; the temperature moves all the same." });
 
-  let shown = find() ?? model.get("answers").at(-1), typing = 0, waiting; // typing: a pause that has not come yet
+  let shown = null, typing = 0, waiting; // typing: a pause that has not come yet
 
   function send(text) {
     clearTimeout(typing);
@@ -74,7 +74,8 @@ function render({ model, el }) {
     clearTimeout(waiting);
     say(!answer && refused.text === text ? refused.why : "");
     if (!status.textContent && !answer) waiting = setTimeout(say, PATIENCE, "There is no answer to this text yet, it takes a running kernel");
-    shown = answer ?? shown;
+    if (shown && (!answer || answer.text === shown.text)) return;
+    shown = answer ?? model.get("answers").at(-1);
     draw();
   }
 

@@ -18,7 +18,7 @@ from ._page import T_MAX, T_MIN, Checked, Explorer, page
 
 MOST_CALLS, LONG = 9, 5.0  # a quick model is asked so often, but only for so many ms: one call of 0.05 ms is no measurement
 SPARE = 1.0  # seconds that answers to the examples may take before anything is shown
-MOST_TEXTS, MOST_LETTERS = 20, 1000  # what is kept for a page without a kernel, and lies in the saved notebook
+MOST_TEXTS, MOST_LETTERS = 20, 1000  # beside the examples, what is kept for a page without a kernel and lies in the saved notebook
 DIGITS = 9  # of a logit in the page: all that a float32 has
 
 
@@ -43,8 +43,8 @@ class TextExplorer(Explorer):
 
     The traits `text` and `temperature` can be set and observed. `logits`, `soft_labels` ({name: array of shape ``(classes,)``}) and
     `milliseconds` ({name: median of a quick model's calls, the one call of a slow model}) can be read at any time and belong to the last
-    text that all models answered. `message` says why `text` has no answer; it is "" when it has one. A text is asked about once: of the
-    last 20 texts the answers are kept, here and in the page.
+    text that all models answered. `message` says why `text` has no answer; it is "" when it has one. A text is asked about once: the
+    answers to the examples and to the last 20 other texts are kept, here and in the page.
 
     Raises:
         ValueError: a model that is no function, has no answer to the first text, or does not give one finite number a class (a teacher of
@@ -85,7 +85,7 @@ class TextExplorer(Explorer):
         for role, model in self._models.items():
             if not callable(model):
                 checks.refuse(role, "a function from a text to logits", checks.shown(model))
-        self._classes, self._kept = len(class_names), {}
+        self._classes, self._examples, self._kept = len(class_names), set(examples), {}
         self._ask(text)  # the first call of a network is a slow one: it does not count
         for role, answer in self._kept.pop(text).items():
             warn_if_probabilities(answer.logits[None], f"{role}'s logits", stacklevel=3)
@@ -147,8 +147,9 @@ class TextExplorer(Explorer):
         if not text.strip():
             raise ValueError("There is no word in the text")
         answers = self._kept.pop(text, None) or {role: self._asked(role, model, text) for role, model in self._models.items()}
-        short = [(one, kept) for one, kept in self._kept.items() if len(one) <= MOST_LETTERS]
-        self._kept = dict(short[1 - MOST_TEXTS :]) | {text: answers}
+        typed = [one for one in self._kept if one not in self._examples]
+        gone = {one for one in typed if len(one) > MOST_LETTERS} | set(typed[: 1 - MOST_TEXTS])
+        self._kept = {one: kept for one, kept in self._kept.items() if one not in gone} | {text: answers}
 
     def _asked(self, role: str, model, text: str) -> Answer:
         """Return a model's answer; any failure becomes a ValueError of one sentence."""
