@@ -174,6 +174,11 @@ def test_without_a_schedule_zeros_stay_zeros(halfway):
     assert after > 0.9 and not np.allclose(tuned.get_weights()[0], pruned.get_weights()[0]), f"it learned on, from {before}"
 
 
+def test_weights_that_are_gone_stay_gone_when_a_schedule_falls():
+    pruned = trained(linear(), schedule=lambda update: 0.8 if update < 5 else 0.2, frequency=5)
+    assert list(zeros(pruned).values()) == [round(0.8 * 192)]
+
+
 def test_the_end_of_a_schedule_is_reached_between_two_askings():
     pruned = trained(linear(), schedule=PolynomialDecay(0.5, 0, 14), frequency=10, updates=15)
     assert list(zeros(pruned).values()) == [96]

@@ -362,7 +362,7 @@ def operators():
     """Return hard-swish as ``keras.applications`` writes it, with + and *, and squeeze and excite with the operator *."""
     layers = keras.layers
     x = inputs = keras.Input(SHAPE)
-    x = _norm(keras, _conv(keras, x, 8, "stem"), "stem_norm")
+    x = _norm(keras, _conv(keras, _conv(keras, x, 5, "first"), 8, "stem"), "stem_norm")
     x = layers.Multiply(name="swish")([x, layers.ReLU(6.0, name="relu6")(x + 3.0) * (1.0 / 6.0)])
     s = layers.Conv2D(4, 1, activation="relu", name="squeeze")(layers.GlobalAveragePooling2D(keepdims=True, name="mean")(x))
     s = layers.Conv2D(8, 1, activation="hard_sigmoid", name="excite")(s)
