@@ -4,6 +4,8 @@ Answers: accuracy, recall, calibration. Logits have shape ``(examples, classes)`
 
 Costs of a Sequential or functional model: parameters, non-zero weights, sparsity, multiply-accumulates (MACs), bytes in each format of
 `formats` and as .tflite. Costs of a .tflite file when it runs: memory and latency. Sizes are in bytes, times in seconds.
+
+Every function raises ValueError for labels that are no class numbers, for what is no model, or for a model of which it cannot tell.
 """
 
 import gc
@@ -91,21 +93,13 @@ def fit_temperature(logits, labels) -> float:
 
 
 def parameters(model) -> int:
-    """Return how many numbers a built keras or tf_keras model stores: all weights, those of batch normalization that are not trained too.
-
-    Raises:
-        ValueError: no such model.
-    """
+    """Return how many numbers a built keras or tf_keras model stores: all weights, also those of batch normalization that are not trained."""
     anatomy.keras_of(model)
     return int(model.count_params())
 
 
 def nonzeros(model) -> int:
-    """Return how many of all the weights that `parameters` counts, biases and batch normalization too, are not zero.
-
-    Raises:
-        ValueError: as `parameters`.
-    """
+    """Return how many of all the weights that `parameters` counts, biases and batch normalization too, are not zero."""
     anatomy.keras_of(model)
     return sum(int(np.count_nonzero(weights)) for weights in model.get_weights())
 
@@ -114,9 +108,6 @@ def sparsity(model) -> float:
     """Return the share of exact zeros among the kernels of the Dense and Conv layers (`anatomy.kernels`), in [0, 1].
 
     Biases, depthwise kernels and batch normalization are left out: pruning leaves them alone, and they would blur the number.
-
-    Raises:
-        ValueError: a subclassed model, or one with nothing to prune.
     """
     kernels = anatomy.kernels(model).values()
     return 1 - sum(int(np.count_nonzero(kernel)) for kernel in kernels) / sum(kernel.size for kernel in kernels)
@@ -132,11 +123,7 @@ _ELEMENTWISE = "BatchNormalization LayerNormalization GroupNormalization RMSNorm
 
 
 def macs(model) -> int:
-    """Return the multiply-accumulates of one example: those of `macs_by_layer`, together.
-
-    Raises:
-        ValueError: as `macs_by_layer`.
-    """
+    """Return the multiply-accumulates of one example: those of `macs_by_layer`, together."""
     return sum(macs_by_layer(model).values())
 
 
