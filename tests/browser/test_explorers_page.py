@@ -125,3 +125,19 @@ def test_dark_pages_are_readable(page, built, name):
     assert set(words.evaluate_all("all => all.map(e => getComputedStyle(e).color)")) == {"rgb(220, 221, 222)"}
     style = page.locator(".kd").evaluate("e => [getComputedStyle(e).colorScheme, getComputedStyle(e).getPropertyValue('--kd-blue')]")
     assert style == ["dark", "#56b4e9"]
+
+
+@explorers
+def test_other_explorers_on_the_page_change_nothing(page, built, name):
+    """Each brings the shared rules along: a later copy of them must not win over an earlier explorer's own."""
+    look = """() => [...document.querySelectorAll(".kd, .kd *")].map((e) => {
+      const {x, y, width, height} = e.getBoundingClientRect(), style = getComputedStyle(e);
+      const names = ["backgroundImage", "backgroundColor", "color", "fontWeight", "objectFit"];
+      return [e.getAttribute("class"), x, y, width, height, ...names.map((name) => style[name])];
+    })"""
+    show(page, built[name])
+    page.wait_for_function("() => [...document.images].every(image => image.complete)")
+    alone = page.evaluate(look)
+    for other in CODE:
+        page.add_style_tag(content=built[other].get_state()["_css"])
+    assert page.evaluate(look) == alone
