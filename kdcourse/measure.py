@@ -93,7 +93,7 @@ def fit_temperature(logits, labels) -> float:
 
 
 def parameters(model) -> int:
-    """Return how many numbers a built keras or tf_keras model stores: all weights, also those of batch normalization that are not trained."""
+    """Return how many numbers a built model of either Keras stores: all weights, those that are not trained too."""
     anatomy.keras_of(model)
     return int(model.count_params())
 
