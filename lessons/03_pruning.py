@@ -101,7 +101,7 @@ print(f"global, sparsity 90%: {accuracy(pruning.with_masks(net, masks), 'validat
 assert masks["logits"].mean() > 0.3 > 0.1 > masks["dense1"].mean(), "the small last layer keeps most of its weights"
 
 # %% [markdown]
-# Play. This is LeNet-5, 431,080 parameters, trained on our digits. At each move it is pruned, reads 1,000 digits, and is packed in six
+# Play. This is LeNet-5, 431,080 parameters, trained on our digits. At each move it is pruned, reads 1,000 digits, and is packed in four
 # byte formats. How far can you go by layer, how far globally? Which layer empties first?
 #
 # Below it, for LeNet-300-100, the same curve drawn once, and the **sensitivity**: one layer at a time is pruned, the others stay whole.
