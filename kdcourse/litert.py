@@ -39,7 +39,7 @@ SCHEMES = {
     "dynamic_int8": Scheme("arrays of 1,024 weights or more in 8 bits, inputs and answers floats", 0.05),
     "int8": Scheme("weights, activations, inputs and answers in 8 bits", 0.2, calibrated=True),
     "int16x8": Scheme("weights in 8 bits, activations in 16, inputs and answers floats", 0.1, calibrated=True),
-    "int4_weights": Scheme("weights in 4 bits, one scale for each output channel, inputs and answers floats", 0.6),
+    "int4_weights": Scheme("weights of Dense and Conv layers in 4 bits, one scale for each output channel; embeddings in 32", 0.6),
 }
 
 
@@ -72,7 +72,7 @@ def to_tflite(model, scheme: str = "float32", examples=None) -> bytes:
     shape, dtype = tuple(model.inputs[0].shape), np.dtype(input_dtype(model))
     checks.require(None not in shape[1:], f"model must have an input shape that is open in its first axis only, got {shape}")
     if examples is not None:
-        examples = checks.array("examples", examples, ("examples", *shape[1:])).astype(dtype)
+        examples = _as_read("examples", examples, ("examples", *shape[1:]), dtype)
     elif SCHEMES[scheme].calibrated:
         raise ValueError(f"examples must be given for {scheme}: they tell the range of every activation, got None")
     quiet_start()
@@ -117,7 +117,8 @@ def _converted(tf, folder: str, scheme: str, examples) -> bytes:
     if scheme == "int4_weights":
         from litert_quantizer import quantizer, recipe
 
-        tflite = bytes(quantizer.Quantizer(tflite, recipe.dynamic_wi4_afp32()).quantize().quantized_model)
+        quiet = {"enable_progress_bar": False, "enable_progress_report": False}
+        tflite = bytes(quantizer.Quantizer(tflite, recipe.dynamic_wi4_afp32()).quantize(**quiet).quantized_model)
     return tflite
 
 
@@ -176,7 +177,7 @@ def predict(tflite: bytes, inputs, threads: int = 1) -> np.ndarray:
 
     Args:
         tflite: the file's bytes; one input, one output.
-        inputs: shape ``(examples, ...)``: floats, or word numbers where the file reads those.
+        inputs: shape ``(examples, ...)``: numbers that are finite, or word numbers, integers from 0 on, where the file reads those.
         threads: of LiteRT.
 
     Raises:
@@ -185,9 +186,9 @@ def predict(tflite: bytes, inputs, threads: int = 1) -> np.ndarray:
     loaded = interpreter(tflite, threads)
     (given,), (answer,) = loaded.get_input_details(), loaded.get_output_details()
     one = tuple(map(int, given["shape"][1:]))
-    inputs = np.asarray(inputs)
-    if len(inputs.shape) != len(one) + 1 or len(inputs):  # none at all is no mistake: no answers come back
-        inputs = checks.array("inputs", inputs, ("examples", *one))
+    if not (isinstance(inputs, np.ndarray) and inputs.shape == (0, *one)):  # none at all is no mistake: no answers come back
+        scale, _ = given["quantization"]
+        inputs = _as_read("inputs", inputs, ("examples", *one), np.float32 if scale else given["dtype"])
     open_ended = not len(given["shape_signature"]) or given["shape_signature"][0] == -1
     batch = BATCH if open_ended else int(given["shape"][0])
     found = [np.zeros((0, *answer["shape"][1:]), np.float32)]
@@ -201,6 +202,16 @@ def predict(tflite: bytes, inputs, threads: int = 1) -> np.ndarray:
         loaded.invoke()
         found.append(_dequantized(loaded.get_tensor(answer["index"])[: len(part)], answer))
     return np.concatenate(found)
+
+
+def _as_read(name: str, values, shape: tuple, dtype) -> np.ndarray:
+    """Return numbers in the type that a network reads; where it reads words, they must be numbers of words."""
+    if np.dtype(dtype).kind not in "iu":
+        return checks.array(name, values, shape, dtype=dtype)
+    values, most = checks.array(name, values, shape, kind="integers"), np.iinfo(dtype).max
+    if (outside := values[(values < 0) | (values > most)]).size:
+        checks.refuse(name, f"numbers of words in 0..{most}", outside[0])
+    return values.astype(dtype)
 
 
 def _quantized(values: np.ndarray, details: dict) -> np.ndarray:
