@@ -1,10 +1,11 @@
-// What the explorers of single digits share.
+// What the explorers of single images share.
 
-/** The digits to pick from and the one picked, as (label's name) => `caption`; returns the place beside it and what shows the choice. */
+/** The images to pick from and the one picked, as (label's name) => `caption`; returns the place beside it and what shows the choice. */
 function digits(root, id, model, caption) {
   const examples = model.get("examples"), names = model.get("class_names");
-  const inputs = radios(root, "kd-digits", id, "Pick a digit", examples.map((_, i) => i), (i) => choose(model, "selected", i), (label, i, radio) => {
-    radio.setAttribute("aria-label", `digit ${i + 1} of ${examples.length}, labelled ${names[examples[i].label]}`);
+  const [a, kind] = names.every((name) => /^[0-9]$/.test(name)) ? ["a", "digit"] : ["an", "image"];
+  const inputs = radios(root, "kd-digits", id, `Pick ${a} ${kind}`, examples.map((_, i) => i), (i) => choose(model, "selected", i), (label, i, radio) => {
+    radio.setAttribute("aria-label", `${kind} ${i + 1} of ${examples.length}, labelled ${names[examples[i].label]}`);
     make("img", "", label, { src: examples[i].image, alt: "" });
   });
   const top = make("div", "kd-top", root), figure = make("figure", "", top);
@@ -13,7 +14,7 @@ function digits(root, id, model, caption) {
     const example = examples[model.get("selected")], name = names[example.label];
     inputs[model.get("selected")].checked = true;
     picture.src = example.image;
-    picture.alt = `the chosen digit, labelled ${name}`;
+    picture.alt = `the chosen ${kind}, labelled ${name}`;
     words.textContent = caption(name);
     for (const { rows } of charts) rows.forEach(({ row }, i) => row.classList.toggle("kd-labelled", i === example.label));
   };

@@ -108,8 +108,19 @@ def test_without_a_student_only_the_teacher_is_shown(page):
     assert "student" not in text and "gradient" not in text and "kl(" not in text
 
 
-def test_images_that_are_no_squares_keep_their_shape(page):
-    show(page, TemperatureExplorer(np.zeros((1, 20, 40, 3)), [0], TEACHER[:1]))
+def assert_named(page, explorer, title, radio, picture):
+    show(page, explorer)
+    assert page.get_by_role("group", name=title, exact=True).count() == 1
+    assert page.get_by_role("radio").first.get_attribute("aria-label") == radio
+    assert page.locator("figure img").get_attribute("alt") == picture
+
+
+def test_images_of_other_kinds_keep_their_shape_and_are_no_digits(page):
+    assert_named(
+        page, TemperatureExplorer(IMAGES, LABELS, TEACHER), "Pick a digit", "digit 1 of 3, labelled 7", "the chosen digit, labelled 7"
+    )
+    cats = TemperatureExplorer(np.zeros((1, 20, 40, 3)), [0], TEACHER[:1], class_names=["cat", *"123456789"])
+    assert_named(page, cats, "Pick an image", "image 1 of 1, labelled cat", "the chosen image, labelled cat")
     sizes = page.locator("figure img").evaluate("e => [e.naturalWidth, e.naturalHeight, getComputedStyle(e).objectFit]")
     assert sizes == [40, 20, "contain"]
     assert page.locator(".kd").evaluate("e => e.getBoundingClientRect().width") <= 640
