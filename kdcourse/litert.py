@@ -4,6 +4,7 @@ A .tflite file is always handled as its bytes: their number is the size of the f
 """
 
 import contextlib
+import logging
 import tempfile
 from typing import NamedTuple
 
@@ -118,7 +119,8 @@ def _converted(tf, folder: str, scheme: str, examples) -> bytes:
         from litert_quantizer import quantizer, recipe
 
         quiet = {"enable_progress_bar": False, "enable_progress_report": False}
-        tflite = bytes(quantizer.Quantizer(tflite, recipe.dynamic_wi4_afp32()).quantize(**quiet).quantized_model)
+        with _quiet_log(logging.getLogger()):
+            tflite = bytes(quantizer.Quantizer(tflite, recipe.dynamic_wi4_afp32()).quantize(**quiet).quantized_model)
     return tflite
 
 
@@ -130,7 +132,7 @@ def agreement(expected, scheme: str) -> float:
 
 @contextlib.contextmanager
 def _quiet_log(logger):
-    """Let `logger` tell errors only: in a notebook TensorFlow tells where it put each SavedModel."""
+    """Let `logger` tell errors only: in a notebook TensorFlow tells where it put each SavedModel, LiteRT's quantizer what it is doing."""
     level = logger.level
     logger.setLevel("ERROR")
     try:
