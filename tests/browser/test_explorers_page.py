@@ -113,6 +113,8 @@ def test_nothing_is_cut_off(page, built, name, width):
         "all => all.filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth).map(e => e.textContent)"
     )
     assert cut == []
+    words = page.locator("svg text").evaluate_all("all => all.filter(e => e.getBBox().x < 0).map(e => e.textContent)")
+    assert words == []
 
 
 @explorers
