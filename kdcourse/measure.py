@@ -160,6 +160,9 @@ def _first_shape(tensors) -> tuple:
 
 def _layer_macs(layer, given, answer, layers) -> int | None:
     """Return the MACs of one application of a layer, None where there are none."""
+    kind, known = type(layer).__name__, "model must have layers whose MACs are known (Dense, Conv)"
+    if getattr(layer, "lora_enabled", False):
+        raise ValueError(f"{known}, got {layer.name!r}, a {kind} with LoRA, which makes its kernel anew each time")
 
     def positions(shape):
         places = shape[2:] if getattr(layer, "data_format", "channels_last") == "channels_first" else shape[1:-1]
@@ -176,9 +179,9 @@ def _layer_macs(layer, given, answer, layers) -> int | None:
         return positions(answer) * math.prod(kernel.shape)
     if isinstance(layer, layers.Dense | layers.Conv1D | layers.Conv2D | layers.Conv3D):
         return positions(answer) * math.prod(layer.kernel.shape)
-    kind, own = type(layer).__name__, type(layer).__module__.partition(".")[0] not in ("keras", "tf_keras")
+    own = type(layer).__module__.partition(".")[0] not in ("keras", "tf_keras")
     if own or kind in _UNCOUNTED or (getattr(layer, "weights", ()) and kind not in _ELEMENTWISE):
-        raise ValueError(f"model must have layers whose MACs are known (Dense, Conv), got {layer.name!r}, a {type(layer).__name__}")
+        raise ValueError(f"{known}, got {layer.name!r}, a {kind}")
     return None
 
 
