@@ -85,9 +85,7 @@ lock: ## compile requirements.lock from pyproject.toml (needs uv)
 
 benchmarks: $(VENV)/ready ## time and memory of every notebook, latency of the explorers, cost of distillation, speed of pruned networks, the text case
 	$(PY) benchmarks/notebooks.py
-	$(PY) benchmarks/explorer_latency.py temperature
-	$(PY) benchmarks/explorer_latency.py sparsity
-	$(PY) benchmarks/explorer_latency.py text
+	$(PY) benchmarks/explorer_latency.py
 	$(PY) benchmarks/distillation.py
 	$(PY) benchmarks/pruned_speed.py
 	$(PY) benchmarks/text_case.py

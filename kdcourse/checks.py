@@ -210,9 +210,8 @@ def names(name: str, values, known: Iterable[str] | None = None, least: int = 1)
     among = "strings that are not empty" if known is None else f"names out of {', '.join(known := list(known))}"
     if len(found) < least or not all(isinstance(one, str) and one.strip() for one in found):
         refuse(name, f"a list of {among}{f', at least {least}' if least else ''}", shown(values))
-    for one in found:
-        if known is not None and one not in known:
-            refuse(name, among, shown(one))
-        if found.count(one) > 1:
-            refuse(name, "different names", f"{one!r} more than once")
+    if known is not None and (other := next((one for one in found if one not in known), None)) is not None:
+        refuse(name, among, shown(other))
+    if len(set(found)) < len(found):
+        refuse(name, "different names", f"{next(one for i, one in enumerate(found) if one in found[:i])!r} more than once")
     return found
