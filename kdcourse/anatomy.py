@@ -10,8 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import checks
-
 # TensorFlow's rule for the names of scopes; Keras 3 accepts more, and training then fails inside TensorFlow and leaves the name on Keras's
 # stack, so that no other model trains in this process any more
 _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
@@ -48,7 +46,8 @@ def checked_graph(model, argument: str = "model"):
         built = bool(model.built and model.inputs)
     except (AttributeError, ValueError):  # Keras 3 raises where Keras 2 says None
         built = False
-    checks.require(built, f"{argument} must be built (let it begin with an Input, or call it on data once), got {model.name}, which is not")
+    if not built:
+        raise ValueError(f"{argument} must be built (let it begin with an Input, or call it on data once), got {model.name}, which is not")
     for layer in model.layers:
         if isinstance(layer, library.Model):
             checked_graph(layer, f"every model inside {argument}")
@@ -108,7 +107,8 @@ def kernel_layers(model) -> dict:
         if isinstance(layer, kinds) and not isinstance(layer, layers.DepthwiseConv1D | layers.DepthwiseConv2D):
             if found.setdefault(layer.name, layer) is not layer:
                 raise ValueError(f"model must have one layer of each name, got two that are called {layer.name!r}")
-    checks.require(found, f"model must have a Dense or Conv layer to prune, got none in {model.name!r}")
+    if not found:
+        raise ValueError(f"model must have a Dense or Conv layer to prune, got none in {model.name!r}")
     return found
 
 
@@ -132,14 +132,16 @@ def taps(model, layers: Sequence[str], argument: str):
         (*inputs,), (answer, *more) = model.inputs, model.outputs
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"{argument} need a functional model, or a Sequential with an Input; {model.name} is neither") from error
-    checks.require(not more, f"model must have one output, the logits, got {len(more) + 1}")
+    if more:
+        raise ValueError(f"model must have one output, the logits, got {len(more) + 1}")
     known = {layer.name: layer for layer in model.layers}
     used = Counter(layer.name for layer, _ in calls(model))
     for name in layers:
         if name not in known or name == "logits":
             others = [other for other in known if other != "logits"]
             raise ValueError(f"{argument} must name layers of {model.name}, which are {others}, got {name!r}")
-        checks.require(used[name] < 2, f"{argument} must name layers that are used once, got {name!r}, which is used {used[name]} times")
+        if used[name] > 1:
+            raise ValueError(f"{argument} must name layers that are used once, got {name!r}, which is used {used[name]} times")
     return inputs if len(inputs) > 1 else inputs[0], [answer, *(known[name].output for name in layers)]
 
 
