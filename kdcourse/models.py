@@ -23,11 +23,11 @@ class Logits(NamedTuple):
     test: np.ndarray
 
 
-def _start(**sizes) -> None:
-    """Refuse sizes that are no positive integers, then load Keras."""
-    for name, value in sizes.items():
-        checks.whole(name, value)
+def _start(**sizes) -> list[int]:
+    """Return sizes as ints, or refuse what is no positive integer; and load Keras."""
+    sizes = [checks.whole(name, value) for name, value in sizes.items()]
     quiet_start()
+    return sizes
 
 
 def teacher_cnn(classes: int = 10, name: str = "teacher"):
@@ -38,7 +38,7 @@ def teacher_cnn(classes: int = 10, name: str = "teacher"):
 
     Named layers, for losses on features: ``block1`` (28, 28, 16), ``block2`` (14, 14, 32), ``block3`` (7, 7, 64), ``embedding`` (64,).
     """
-    _start(classes=classes)
+    (classes,) = _start(classes=classes)
     import keras
     from keras import layers
 
@@ -56,7 +56,7 @@ def student_mlp(hidden: int = 32, classes: int = 10, name: str = "student"):
 
     Parameters: ``785 * hidden + (hidden + 1) * classes``.
     """
-    _start(hidden=hidden, classes=classes)
+    hidden, classes = _start(hidden=hidden, classes=classes)
     import keras
     from keras import layers
 
@@ -69,7 +69,7 @@ def student_cnn(filters: int = 4, classes: int = 10, name: str = "student"):
 
     Named layers, for losses on features: ``conv1`` (14, 14, filters), ``conv2`` (7, 7, 2 * filters), ``embedding`` (98 * filters,).
     """
-    _start(filters=filters, classes=classes)
+    filters, classes = _start(filters=filters, classes=classes)
     import keras
     from keras import layers
 
@@ -95,7 +95,7 @@ def lenet_300_100(first: int = 300, second: int = 100, classes: int = 10, name: 
         classes: outputs.
         name: of the model.
     """
-    _start(first=first, second=second, classes=classes)
+    first, second, classes = _start(first=first, second=second, classes=classes)
     import keras
     from keras import layers
 
@@ -115,7 +115,7 @@ def lenet5(conv1: int = 20, conv2: int = 50, dense1: int = 500, classes: int = 1
         classes: outputs.
         name: of the model.
     """
-    _start(conv1=conv1, conv2=conv2, dense1=dense1, classes=classes)
+    conv1, conv2, dense1, classes = _start(conv1=conv1, conv2=conv2, dense1=dense1, classes=classes)
     import keras
     from keras import layers
 
@@ -144,7 +144,7 @@ def hinton_teacher(units: int = 1200, classes: int = 10, dtype: str = "float32",
         units: in each of the two layers.
         dtype: "mixed_bfloat16" computes in 16 bits and keeps weights and logits in 32: faster on processors that have it.
     """
-    _start(units=units, classes=classes)
+    units, classes = _start(units=units, classes=classes)
     import keras
     from keras import layers
 
@@ -160,7 +160,7 @@ def hinton_student(classes: int = 10, dtype: str = "float32", name: str = "stude
 
     `dtype` as in `hinton_teacher`.
     """
-    _start(classes=classes)
+    (classes,) = _start(classes=classes)
     import keras
     from keras import layers
 
@@ -185,7 +185,7 @@ def text_average(classes: int, *, vocabulary: int = 10_000, words: int = 200, wi
     Raises:
         ValueError: a size that is not a positive integer, or a `dropout` outside [0, 1).
     """
-    ids, embedded, kept = _text_input(classes, vocabulary, words, width, dropout)
+    ids, embedded, kept, classes = _text_input(classes, vocabulary, words, width, dropout)
     import keras
     from keras import ops
 
@@ -210,7 +210,7 @@ def text_cnn(
     Raises:
         ValueError: as `text_average`.
     """
-    ids, embedded, _ = _text_input(classes, vocabulary, words, width, dropout, filters=filters)
+    ids, embedded, _, classes, filters = _text_input(classes, vocabulary, words, width, dropout, filters=filters)
     import keras
     from keras import layers
 
@@ -238,7 +238,7 @@ def text_gru(
     Raises:
         ValueError: as `text_average`.
     """
-    ids, embedded, kept = _text_input(classes, vocabulary, words, width, dropout, units=units)
+    ids, embedded, kept, classes, units = _text_input(classes, vocabulary, words, width, dropout, units=units)
     import keras
     from keras import layers, ops
 
@@ -248,10 +248,12 @@ def text_gru(
 
 
 def _text_input(classes, vocabulary, words, width, dropout, **sizes):
-    """Return the input, the embeddings with zeros where there is no word, and a mask of words, shape ``(texts, words, 1)``."""
-    sizes = {"classes": classes, "vocabulary": vocabulary, "words": words, "width": width} | sizes
+    """Return the input, the embeddings with zeros where there is no word, a mask of words, shape ``(texts, words, 1)``, and the sizes.
+
+    The sizes are ints: `classes` and those of one builder.
+    """
     dropout = checks.number("dropout", dropout, 0, 1, open_high=True)
-    _start(**sizes)
+    vocabulary, words, width, *sizes = _start(vocabulary=vocabulary, words=words, width=width, classes=classes, **sizes)
     import keras
     from keras import layers, ops
 
@@ -260,7 +262,7 @@ def _text_input(classes, vocabulary, words, width, dropout, **sizes):
     embedded = layers.Embedding(vocabulary, width, name="embeddings")(ids) * kept
     if dropout:
         embedded = layers.Dropout(dropout, noise_shape=(None, words, 1))(embedded)
-    return ids, embedded, kept
+    return ids, embedded, kept, *sizes
 
 
 TRAINED = {"mnist-5k-teacher": teacher_cnn, "mnist-5k-student": student_mlp, "mnist-5k-lenet5": lenet5}  # their weights ship

@@ -95,6 +95,9 @@ def test_a_scheme_answers_as_keras_up_to_its_rounding(network, files, scheme):
     assert answers.dtype == np.float32 and answers.shape == expected.shape
     least, most = APART[scheme]
     assert least <= np.abs(answers - expected).max() / np.abs(expected).max() <= most < 1.01 * litert.SCHEMES[scheme].apart
+    activations = {"int8": np.int8, "int16x8": np.int16}.get(scheme, np.float32)
+    flat = [details for details in litert.interpreter(files[scheme]).get_tensor_details() if details["shape"].tolist() == [1, 512]]
+    assert flat and {details["dtype"] for details in flat} == {activations}
     kinds = {np.int8} if scheme == "int8" else {np.float32}
     assert {details["dtype"] for details in ends(files[scheme])} == kinds
 
@@ -316,7 +319,7 @@ def test_the_graph_before_a_delegate_takes_it_over():
     assert [name for name, *_ in graph.operators] == ["CONV_2D", "MAX_POOL_2D"]
     (_, (given, kernel, bias), (features,)), (_, pooled_from, pooled) = graph.operators
     assert ([given], [features], pooled) == (graph.inputs, pooled_from, graph.outputs)
-    sizes = [graph.tensor_bytes[tensor] for tensor in (given, kernel, bias, features, *pooled)]
+    sizes = [graph.tensor_bytes[tensor] for tensor in (given, kernel, bias, features, *flat)]
     assert sizes == [4 * 8 * 8 * 3, 4 * 3 * 3 * 3 * 4, 4 * 4, 4 * 6 * 6 * 4, 4 * 3 * 3 * 4]
 
 
