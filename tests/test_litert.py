@@ -319,7 +319,7 @@ def test_the_graph_before_a_delegate_takes_it_over():
     assert [name for name, *_ in graph.operators] == ["CONV_2D", "MAX_POOL_2D"]
     (_, (given, kernel, bias), (features,)), (_, pooled_from, pooled) = graph.operators
     assert ([given], [features], pooled) == (graph.inputs, pooled_from, graph.outputs)
-    sizes = [graph.tensor_bytes[tensor] for tensor in (given, kernel, bias, features, *flat)]
+    sizes = [graph.tensor_bytes[tensor] for tensor in (given, kernel, bias, features, *pooled)]
     assert sizes == [4 * 8 * 8 * 3, 4 * 3 * 3 * 3 * 4, 4 * 4, 4 * 6 * 6 * 4, 4 * 3 * 3 * 4]
 
 
