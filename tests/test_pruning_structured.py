@@ -515,6 +515,7 @@ def test_kept_indices_that_are_refused(function, architecture, kept, message):
         ),
         ("lenet", "activation", np.zeros((2, 8, 8, 1)), r"inputs must have shape \(examples, 8, 8, 2\), got \(2, 8, 8, 1\)"),
         ("lenet", "activation", np.zeros((8, 8, 2)), r"inputs must have shape \(examples, 8, 8, 2\)"),
+        ("lenet", "activation", np.full((2, 8, 8, 2), np.nan), "inputs must be finite, got NaN or infinity in 256 of 256 places"),
         ("two_heads", "activation", np.zeros((2, 8, 8, 2)), "inputs must have shape those of a model with one input"),
         ("lenet", "batch_norm", None, "by=\"batch_norm\" must have a BatchNormalization .* got none behind 'conv1'"),
         ("preactivation", "batch_norm", None, "got none behind"),
@@ -523,6 +524,17 @@ def test_kept_indices_that_are_refused(function, architecture, kept, message):
 def test_rankings_that_are_refused(call, architecture, by, x, message):
     with pytest.raises(ValueError, match=message):
         call(network(architecture), by, x)
+
+
+@pytest.mark.parametrize("by", ["l1", "batch_norm", "activation"])
+def test_a_network_that_is_broken_ranks_nothing(by):
+    """NaN sorts last: the broken filters would be those that stay."""
+    model = zoo.network()
+    weight = model.get_layer("norm").gamma if by == "batch_norm" else model.get_layer("maps").kernel
+    weight.assign(np.where(np.arange(weight.shape[-1]) == 1, np.nan, np.array(weight)))
+    for rank in (filter_scores, lambda *a: choose_filters(a[0], 0.5, *a[1:])):
+        with pytest.raises(ValueError, match="scores of 'maps' must be finite, got NaN or infinity in 1 of 4 places"):
+            rank(model, by, zoo.images())
 
 
 def test_tied_layers_cannot_be_given_two_fractions():

@@ -36,8 +36,8 @@ def filter_scores(model, by: str = "l1", inputs: np.ndarray | None = None) -> di
         inputs: shape ``(examples, ...)``, for ``"activation"`` only. Training examples, not those that will measure the accuracy.
 
     Raises:
-        ValueError: an unknown ranking, no inputs for "activation", a layer without BatchNormalization for "batch_norm", a model with
-            nothing to prune, that is subclassed, or that uses a layer twice or a grouped convolution.
+        ValueError: an unknown ranking, no inputs for "activation", a layer without BatchNormalization for "batch_norm", scores that are
+            not finite, a model with nothing to prune, that is subclassed, or that uses a layer twice or a grouped convolution.
     """
     inputs = _checked_ranking(by, inputs)
     graph = Channels(model)
@@ -148,21 +148,25 @@ def _checked_ranking(by: str, inputs):
 
 def _scores(graph: Channels, names: Sequence[str], by: str, inputs) -> dict[str, np.ndarray]:
     if by == "activation":
-        return _mean_activations(graph, names, inputs)
-    scores = {}
-    for name in names:
-        if by == "l1":
-            kernel = np.asarray(getattr(graph.operations[name], MAKERS[graph.kind(graph.operations[name])]))
-            scores[name] = np.abs(kernel).sum(tuple(range(kernel.ndim - 1)))
-        else:
-            norm = next((layer for layer in graph.behind(name) if graph.kind(layer) == "BatchNormalization" and layer.scale), None)
-            if norm is None:
-                raise ValueError(
-                    f'by="batch_norm" must have a BatchNormalization with a scale behind each layer that is cut, got none behind {name!r}: '
-                    "choose_filters with a dict leaves a layer out"
-                )
-            scores[name] = np.abs(np.asarray(norm.gamma))
-    return scores
+        scores = _mean_activations(graph, names, inputs)
+    else:
+        scores = {name: (_l1 if by == "l1" else _gamma)(graph, name) for name in names}
+    return {name: checks.finite(f"scores of {name!r}", values) for name, values in scores.items()}
+
+
+def _l1(graph: Channels, name: str) -> np.ndarray:
+    kernel = np.asarray(getattr(graph.operations[name], MAKERS[graph.kind(graph.operations[name])]))
+    return np.abs(kernel).sum(tuple(range(kernel.ndim - 1)))
+
+
+def _gamma(graph: Channels, name: str) -> np.ndarray:
+    norm = next((layer for layer in graph.behind(name) if graph.kind(layer) == "BatchNormalization" and layer.scale), None)
+    if norm is None:
+        raise ValueError(
+            f'by="batch_norm" must have a BatchNormalization with a scale behind each layer that is cut, got none behind {name!r}: '
+            "choose_filters with a dict leaves a layer out"
+        )
+    return np.abs(np.asarray(norm.gamma))
 
 
 def _mean_activations(graph: Channels, names: Sequence[str], inputs) -> dict[str, np.ndarray]:
