@@ -291,11 +291,11 @@ sys.stderr = io.StringIO()  # a notebook's is no file descriptor either
 def test_quiet_in_a_fresh_process(before):
     code = """from kdcourse import litert, models
 model, image = models.student_mlp(4), [[[[0]] * 28] * 28]
-shapes = [litert.predict(litert.to_tflite(model, scheme, image), image).shape for scheme in litert.SCHEMES]
+shapes = [litert.predict(litert.to_tflite(model, scheme, image), image).shape for scheme in ("float32", "int8", "int4_weights")]
 print(shapes, getattr(sys.stderr, "getvalue", str)())"""
     plain = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     done = subprocess.run([sys.executable, "-c", before + code], capture_output=True, text=True, env=plain, timeout=300)
-    assert (done.stdout, done.stderr) == (f"{[(1, 10)] * 6} \n", "")
+    assert (done.stdout, done.stderr) == (f"{[(1, 10)] * 3} \n", "")
 
 
 def test_an_answer_that_differs_is_an_error(student, monkeypatch):
