@@ -169,11 +169,11 @@ def copied(model):
             raise ValueError(f"layer {layer.name!r} ({kind}) must be rebuildable from its config, got: {reason}") from error
 
     new = rebuilt(model, library, again)
-    _check_copy(model, new)
+    _compare(model, new)
     return new
 
 
-def _check_copy(model, new) -> None:
+def _compare(model, new) -> None:
     """Refuse a copy that answers otherwise than its model."""
     import tensorflow as tf
 

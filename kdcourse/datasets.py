@@ -106,8 +106,7 @@ def where(name: str) -> str | None:
 def _verified(name: str, arrays: dict[str, np.ndarray], origin: str) -> dict[str, np.ndarray]:
     """Return the arrays if type, shape and bytes of each are the registered ones."""
     for key, entry in registry()[name]["arrays"].items():
-        if key not in arrays:
-            raise ValueError(f"{origin} must hold the array {key!r} of {name}, got {sorted(arrays)}; delete or replace it")
+        checks.require(key in arrays, f"{origin} must hold the array {key!r} of {name}, got {sorted(arrays)}; delete or replace it")
         expected = (entry["dtype"], tuple(entry["shape"]), entry["sha256"])
         found = (str(arrays[key].dtype), arrays[key].shape, hashlib.sha256(np.ascontiguousarray(arrays[key])).hexdigest())
         if found != expected:

@@ -5,6 +5,8 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+from . import checks
+
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -52,8 +54,7 @@ def own_folder() -> Path | None:
         ValueError: it names no folder.
     """
     own = os.environ.get("KDCOURSE_DATA")
-    if own and not Path(own).is_dir():
-        raise ValueError(f"KDCOURSE_DATA must name a folder, got {own!r}")
+    checks.require(not own or Path(own).is_dir(), f"KDCOURSE_DATA must name a folder, got {own!r}")
     return Path(own) if own else None
 
 

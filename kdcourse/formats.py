@@ -69,8 +69,7 @@ class _Reader:
         self.data, self.at = data, 0
 
     def bytes(self, count: int) -> bytes:
-        if count > len(self.data) - self.at:
-            raise ValueError("it ends too early")
+        checks.require(count <= len(self.data) - self.at, "it ends too early")
         self.at += count
         return self.data[self.at - count : self.at]
 
@@ -137,8 +136,7 @@ def _read_bitmask(reader, bits, shape):
 
 def _placed(count: int, positions: np.ndarray | None, values: np.ndarray) -> np.ndarray:
     """Return zeros but for `values` at `positions` (None: everywhere)."""
-    if len(values) != (count if positions is None else len(positions)):
-        raise ValueError("it holds too few weights")
+    checks.require(len(values) == (count if positions is None else len(positions)), "it holds too few weights")
     if positions is None:
         return values
     words = np.zeros(count, values.dtype)
@@ -171,8 +169,7 @@ def _read_csr(reader, bits, shape):
     if begins[0] != 0 or begins[-1] != stored or (in_row < 0).any() or (columns >= width).any():
         raise ValueError("its rows or columns are out of range")
     positions = np.repeat(np.arange(rows) * width, in_row) + columns
-    if (np.diff(positions) <= 0).any():
-        raise ValueError("its columns are out of order")
+    checks.require(not (np.diff(positions) <= 0).any(), "its columns are out of order")
     return _placed(math.prod(shape), positions, reader.words(bits, stored))
 
 
@@ -195,8 +192,7 @@ def _read_gaps(reader, count: int) -> tuple[int, np.ndarray | None]:
     symbols = reader.huffman(count)  # a weight or 255 zeros each: never more than there are numbers
     ends = symbols != _FILLER
     positions = np.cumsum(symbols.astype(np.int64) + ends)[ends] - 1
-    if len(positions) != stored or (stored and positions[-1] >= count):
-        raise ValueError("its gaps do not fit its shape")
+    checks.require(len(positions) == stored and (not stored or positions[-1] < count), "its gaps do not fit its shape")
     return stored, positions
 
 
@@ -313,16 +309,13 @@ def decode(data: bytes) -> np.ndarray:
         checks.refuse("data", "bytes", type(data).__name__)
     try:
         reader = _Reader(data[:-4])
-        if reader.bytes(len(_MAGIC)) != _MAGIC:
-            raise ValueError(f"it does not begin with {_MAGIC!r}")
-        if zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
-            raise ValueError("its checksum differs")
+        checks.require(reader.bytes(len(_MAGIC)) == _MAGIC, f"it does not begin with {_MAGIC!r}")
+        checks.require(zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little"), "its checksum differs")
         format, kind = FORMATS[reader.varint()], TYPES[reader.varint()]
         shape = tuple(reader.varint() for _ in range(reader.varint()))
         bits = 4 if kind == "int4" else 8 * _dtype(kind).itemsize
         words = _FORMATS[format][1](reader, bits, shape)
-        if reader.at != len(reader.data):
-            raise ValueError("bytes are left over")
+        checks.require(reader.at == len(reader.data), "bytes are left over")
         if kind in ("int4", "bool") and words.max(initial=0) > (15 if bits == 4 else 1):
             raise ValueError(f"it holds numbers that are no {kind}")
         words = words if bits > 4 else (words ^ 8) - np.uint8(8)  # the sign of 4 bits becomes that of 8

@@ -57,13 +57,10 @@ def pack(labels, teacher_logits) -> np.ndarray:
     Raises:
         ValueError: shapes or class counts that differ, labels out of range or no distributions, logits that are NaN or infinite.
     """
-    logits = checked_logits(teacher_logits, "teacher_logits")
-    if logits.ndim != 2 or not len(logits):
-        raise ValueError(f"teacher_logits must have shape (examples, classes) with at least 1 example, got shape {logits.shape}")
-    if np.abs(logits).max() > np.finfo(np.float32).max:
-        raise ValueError(f"teacher_logits must fit into float32, got {np.abs(logits).max():.4g}")
+    logits = checks.array("teacher_logits", teacher_logits, ("examples", "classes"), dtype=np.float32)
+    checked_logits(logits, "teacher_logits")  # of two classes or more
     warn_if_probabilities(logits, "teacher_logits")
-    return np.concatenate([labels_as_rows(labels, *logits.shape), logits], axis=1).astype(np.float32)
+    return np.concatenate([labels_as_rows(labels, *logits.shape), logits], axis=1, dtype=np.float32)
 
 
 def labels_as_rows(labels, examples: int, classes: int) -> np.ndarray:

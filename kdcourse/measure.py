@@ -33,8 +33,7 @@ class Reliability(NamedTuple):
 
 
 def _checked(scores, labels, name: str) -> tuple[np.ndarray, np.ndarray]:
-    scores = checked_logits(scores, name)
-    checks.require(scores.ndim == 2, f"{name} must have shape (examples, classes), got shape {scores.shape}")
+    scores = checked_logits(checks.array(name, scores, ("examples", "classes")), name)
     return scores, checks.labels("labels", labels, scores.shape[1], len(scores))
 
 

@@ -295,8 +295,7 @@ def _read(path: Path, data: TextDataset) -> Embeddings:
     except Exception as error:  # a damaged archive raises almost anything
         raise ValueError(f"{path} must be a whole npz file of embeddings, got {type(error).__name__}: {error}; {advice}") from error
     other = [name for name, value in _key(data).items() if made.get(name) != value]
-    if other:
-        raise ValueError(f"{path} must belong to these texts and this encoder, got other {' and other '.join(other)}; {advice}")
+    checks.require(not other, f"{path} must belong to these texts and this encoder, got other {' and other '.join(other)}; {advice}")
     found = [scale, *parts]
     wanted = [((), "float32"), *(((len(split), WIDTH), "int8") for split in _splits(data))]
     if [(array.shape, str(array.dtype)) for array in found] != wanted:

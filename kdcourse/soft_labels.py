@@ -1,7 +1,8 @@
 """Soft labels: the softmax with a temperature, and what can be read off a distribution. Pure NumPy functions, float64.
 
 Shapes: `logits` are ``(classes,)`` for one example or ``(examples, classes)``; the last axis is always the classes.
-Information is in nats (natural logarithm) unless a function says otherwise.
+Information is in nats (natural logarithm) unless a function says otherwise. Every function raises ValueError for logits or probabilities
+that are no such array, for a temperature that is not a finite number > 0, and for two arrays of different shapes.
 """
 
 import warnings
@@ -12,11 +13,7 @@ from . import checks
 
 
 def checked_logits(logits, name: str = "logits") -> np.ndarray:
-    """Return `logits` as float64; the error calls them `name`.
-
-    Raises:
-        ValueError: not numbers, another rank than 1 or 2, fewer than 2 classes, or not finite.
-    """
+    """Return `logits` as float64; the error calls them `name`."""
     array = checks.array(name, logits, (...,), dtype=np.float64)
     if array.ndim not in (1, 2) or not array.size or array.shape[-1] < 2:
         raise ValueError(f"{name} must have shape (classes,) or (examples, classes) with at least 2 classes, got shape {array.shape}")
@@ -24,20 +21,12 @@ def checked_logits(logits, name: str = "logits") -> np.ndarray:
 
 
 def checked_temperature(temperature) -> float:
-    """Return `temperature` as a float.
-
-    Raises:
-        ValueError: not one finite number > 0.
-    """
+    """Return `temperature` as a float."""
     return checks.number("temperature", temperature, 0, open_low=True)
 
 
 def checked_probabilities(probabilities, name: str) -> np.ndarray:
-    """Return `probabilities` as float64; the error calls them `name`.
-
-    Raises:
-        ValueError: as for logits, or a row that is negative somewhere or does not sum to 1 (within 0.0001).
-    """
+    """Return `probabilities` as float64; the error calls them `name`."""
     array = checked_logits(probabilities, name)
     if (array < 0).any() or not np.allclose(array.sum(-1), 1, atol=1e-4):
         sums = array.sum(-1)
@@ -65,9 +54,6 @@ def softmax(logits, temperature: float = 1.0) -> np.ndarray:
 
     A temperature above 1 evens the distribution out, one below 1 sharpens it; the order of the classes never changes.
     Source: Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network", equation 1.
-
-    Raises:
-        ValueError: `temperature` is not a finite number > 0, or `logits` are not finite or of another rank.
     """
     return np.exp(log_softmax(logits, temperature))
 
@@ -107,11 +93,7 @@ def kl_divergence(targets, probabilities) -> np.ndarray:
 
 
 def one_hot(labels, classes: int) -> np.ndarray:
-    """Return hard labels as distributions, shape ``(examples, classes)``.
-
-    Raises:
-        ValueError: `labels` are not a vector of integers in 0..classes-1.
-    """
+    """Return hard labels as distributions, shape ``(examples, classes)``."""
     classes = checks.whole("classes", classes, 2)
     return np.eye(classes)[checks.labels("labels", labels, classes)]
 
@@ -120,9 +102,6 @@ def smooth(labels, classes: int, epsilon: float = 0.1) -> np.ndarray:
     """Return smoothed labels ``(1 - epsilon) * one_hot + epsilon / classes``, shape ``(examples, classes)``.
 
     Source: Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision", section 7.
-
-    Raises:
-        ValueError: `epsilon` outside [0, 1), or labels out of range.
     """
     epsilon = checks.number("epsilon", epsilon, 0, 1, open_high=True)
     return (1 - epsilon) * one_hot(labels, classes) + epsilon / classes
@@ -138,14 +117,9 @@ def soft_targets(teacher_logits, temperature: float, *, examples: int | None = N
 
     Warns:
         UserWarning: `teacher_logits` look like probabilities.
-
-    Raises:
-        ValueError: wrong rank, wrong length, not finite, or a temperature that is not > 0.
     """
-    temperature, logits = checked_temperature(temperature), checked_logits(teacher_logits, "teacher_logits")
-    checks.require(logits.ndim == 2, f"teacher_logits must have shape (examples, classes), got shape {logits.shape}")
-    if examples is not None and len(logits) != examples:
-        raise ValueError(f"teacher_logits must have one row for each of the {examples} examples, got {len(logits)} rows")
+    temperature = checked_temperature(temperature)
+    logits = checked_logits(checks.array("teacher_logits", teacher_logits, (examples or "examples", "classes")), "teacher_logits")
     warn_if_probabilities(logits, "teacher_logits")
     return softmax(logits, temperature).astype(np.float32)
 

@@ -121,7 +121,7 @@ def test_soft_targets():
         (lambda: s.softmax(["a", "b"]), "logits must be numbers in an array, got"),
         (lambda: s.smooth([0], 10, "0.1"), r"epsilon must be one number in \[0, 1\), got '0.1'"),
         (lambda: s.smooth([0], 10, 1.0), r"epsilon must be one number in \[0, 1\), got 1.0"),
-        (lambda: s.soft_targets(np.zeros((3, 10)), 1.0, examples=4), "teacher_logits must have one row for each of the 4 .*, got 3 rows"),
+        (lambda: s.soft_targets(np.zeros((3, 10)), 1.0, examples=4), r"teacher_logits must have shape \(4, classes\), got shape \(3, 10\)"),
         (lambda: s.soft_targets(np.zeros(10), 1.0), r"teacher_logits must have shape \(examples, classes\), got shape \(10,\)"),
         (lambda: s.cross_entropy([[0.5, 0.5]], [1.0, 2.0]), r"targets must have the shape of logits \(2,\), got \(1, 2\)"),
         (lambda: s.kl_divergence([0.5, 0.5], [0.2, 0.3, 0.5]), "targets must have the shape of probabilities"),

@@ -95,8 +95,7 @@ def _checked_parts(student, vectorizer, class_names) -> tuple[list[str], list[st
     if rolled := [layer.name for layer in student.layers if getattr(layer, "unroll", True) is False]:
         raise ValueError(f"student must be built with unroll=True (the weights stay the same), got a loop in its layer {rolled[0]!r}")
     sizes = [layer.input_dim for layer in student.layers if isinstance(layer, keras.layers.Embedding)]
-    if not sizes:
-        raise ValueError(f"student must have an Embedding layer, got {student.name} without one")
+    checks.require(sizes, f"student must have an Embedding layer, got {student.name} without one")
 
     if not isinstance(vectorizer, keras.layers.TextVectorization):
         checks.refuse("vectorizer", "a keras.layers.TextVectorization", type(vectorizer).__name__)

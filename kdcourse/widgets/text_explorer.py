@@ -144,8 +144,7 @@ class TextExplorer(Explorer):
 
     def _ask(self, text: str) -> None:
         """Put the models' answers to a text at the end of those that are kept."""
-        if not text.strip():
-            raise ValueError("There is no word in the text")
+        checks.require(text.strip(), "There is no word in the text")
         answers = self._kept.pop(text, None) or {role: self._asked(role, model, text) for role, model in self._models.items()}
         typed = [one for one in self._kept if one not in self._examples]
         gone = {one for one in typed if len(one) > MOST_LETTERS} | set(typed[: 1 - MOST_TEXTS])
