@@ -71,8 +71,7 @@ def train(
     if keras_model := _is_model(build):
         raise ValueError(f"build must be a function that returns a model, got the model {keras_model!r}: write lambda: model")
     checks.whole("jitter", jitter, 0)
-    if jitter and inputs.ndim != 4:
-        raise ValueError(f"jitter must be 0 for inputs that are no images of shape (examples, height, width, channels), got {jitter}")
+    checks.require(not jitter or inputs.ndim == 4, f"jitter must be 0 for inputs without the 4 axes of images, got {jitter}")
     updates, batch_size = checks.whole("updates", updates), checks.whole("batch_size", batch_size)
     if updates * batch_size > MOST_DRAWN:
         raise ValueError(f"updates times batch_size must be at most {MOST_DRAWN:,}, got {updates:,} times {batch_size:,}")

@@ -124,7 +124,7 @@ def test_constant_and_staircase():
         (lambda: ConstantSparsity(0.5, begin=-1), "begin must be an integer >= 0, a number of updates, got -1"),
         (lambda: PolynomialDecay(50, 0, 10), r"final must be one number in \[0, 1\), the share of zeros, got 50"),
         (lambda: PolynomialDecay(0.5, 0, 10, initial=1.5), r"initial must be one number in \[0, 1\), .* got 1.5"),
-        (lambda: PolynomialDecay(0.1, 0, 10, initial=0.9), "final must be >= initial, weights that are gone stay gone, got 0.1 and 0.9"),
+        (lambda: PolynomialDecay(0.1, 0, 10, initial=0.9), "final must be >= initial, weights stay gone, got 0.1 and 0.9"),
         (lambda: PolynomialDecay(0.5, 10, 10), "end must be > begin, got begin=10 and end=10"),
         (lambda: PolynomialDecay(0.5, 0, 10, power=0), "power must be one number > 0 and finite, got 0"),
         (lambda: Staircase([], 5), r"sparsities must be a list of at least one number, got \[\]"),

@@ -139,8 +139,8 @@ def train(
     checks.choice("scope", scope, SCOPES)
     if "steps_per_execution" in settings:
         raise ValueError(f"steps_per_execution must be left out, it follows from frequency, got {settings['steps_per_execution']!r}")
-    if schedule is not None and not callable(schedule):
-        raise ValueError(f"schedule must be a function from the update to the sparsity, or None, got {checks.shown(schedule)}")
+    fits = schedule is None or callable(schedule)
+    checks.require(fits, f"schedule must be a function from the update to the sparsity, or None, got {checks.shown(schedule)}")
     if (end := getattr(schedule, "end", 0)) > updates:
         raise ValueError(f"schedule must end within the {updates} updates of the training, got end={end}")
     masks, own = {}, {}

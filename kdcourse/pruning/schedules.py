@@ -67,8 +67,7 @@ class PolynomialDecay:
         """Refuse what is no schedule."""
         checked_sparsity(self.final, "final")
         checked_sparsity(self.initial, "initial")
-        if self.final < self.initial:
-            raise ValueError(f"final must be >= initial, weights that are gone stay gone, got {self.final} and {self.initial}")
+        checks.require(self.final >= self.initial, f"final must be >= initial, weights stay gone, got {self.final} and {self.initial}")
         checks.whole("begin", self.begin, 0, what=UPDATES)
         checks.whole("end", self.end, 0, what=UPDATES)
         checks.require(self.end > self.begin, f"end must be > begin, got begin={self.begin} and end={self.end}")
@@ -102,8 +101,8 @@ class Staircase:
         object.__setattr__(self, "sparsities", tuple(self.sparsities))
         for value in self.sparsities:
             checked_sparsity(value, "sparsities: each")
-        if list(self.sparsities) != sorted(self.sparsities):
-            raise ValueError(f"sparsities must not fall, weights that are gone stay gone, got {list(self.sparsities)}")
+        fallen = list(self.sparsities) != sorted(self.sparsities)
+        checks.require(not fallen, f"sparsities must not fall, weights that are gone stay gone, got {list(self.sparsities)}")
         checks.whole("every", self.every, what=UPDATES)
 
     @property
