@@ -6,15 +6,12 @@ import sys
 import keras
 import numpy as np
 import pytest
-import tf_keras
-from zoo import network
+from zoo import both_libraries, network
 
 from kdcourse import anatomy
 
-BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
 
-
-@BOTH
+@both_libraries
 def test_a_model_knows_its_keras(library):
     assert anatomy.keras_of(network(library)) is library
     inputs = library.Input((2,))
@@ -34,7 +31,7 @@ anatomy.keras_of(models.student_mlp(2)); print("tf_keras" in sys.modules)"""
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
 
 
-@BOTH
+@both_libraries
 def test_kernels_are_those_of_dense_and_conv_layers_however_deep(library):
     layers = library.layers
     inner = library.Sequential([library.Input((8, 8, 4)), layers.Conv2D(2, 3, name="deep"), layers.Flatten()], name="inner")
@@ -47,7 +44,7 @@ def test_kernels_are_those_of_dense_and_conv_layers_however_deep(library):
     assert np.asarray(model.get_layer("out").kernel).any()  # arrays of their own
 
 
-@BOTH
+@both_libraries
 def test_calls_come_in_the_order_of_the_graph_a_layer_used_twice_comes_twice(library):
     inputs, shared = library.Input((4,)), library.layers.Dense(4, name="shared")
     model = library.Model(inputs, library.layers.Dense(3, name="out")(shared(shared(inputs))))
@@ -55,7 +52,7 @@ def test_calls_come_in_the_order_of_the_graph_a_layer_used_twice_comes_twice(lib
     assert [layer.name for layer, _ in anatomy.calls(network(library))] == ["maps", "norm", "pool", "drop", "out"]
 
 
-@BOTH
+@both_libraries
 def test_a_copy_answers_as_its_model_and_shares_nothing(library):
     model = network(library)
     new, x = anatomy.copied(model), np.random.default_rng(1).random((5, 8, 8, 1), np.float32)

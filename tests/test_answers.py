@@ -5,19 +5,12 @@ import json
 import keras
 import numpy as np
 import pytest
-import tf_keras
-from zoo import images, network
+from zoo import both_libraries, images, network, quiet
 
 from kdcourse import answers, training
 
-BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
 
-
-def quiet(model, x, **settings):
-    return answers.outputs(model, x, verbose=0, **settings)
-
-
-@BOTH
+@both_libraries
 def test_outputs_are_what_the_layers_give(library):
     x, model = images(), network(library)
     found = quiet(model, x, features=("maps", "pool"), batch_size=10)
@@ -35,7 +28,7 @@ def test_outputs_are_what_the_layers_give(library):
     np.testing.assert_allclose(quiet(model, x)["logits"], training.logits(model, x), atol=1e-6)
 
 
-@BOTH
+@both_libraries
 def test_a_cache_gives_back_what_was_computed(library, tmp_path, monkeypatch):
     x, model, cache = images(), network(library), tmp_path / "deep" / "answers.npz"
     plain = quiet(model, x, features=["maps"], batch_size=10)
@@ -79,7 +72,7 @@ def test_a_cache_of_something_else_is_refused(tmp_path):
     assert cache.read_bytes() == before
 
 
-@BOTH
+@both_libraries
 def test_the_same_model_built_again_has_the_same_cache(library, tmp_path):
     x = images()
     first, again = (network(library, named=False) for _ in range(2))

@@ -4,17 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
-from zoo import images, network
+from zoo import both_libraries, images, network, quiet
 
-from kdcourse import answers, datasets, distillation, losses, models, training
+from kdcourse import datasets, distillation, losses, models, training
 from kdcourse.soft_labels import one_hot
-
-BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
-
-
-def quiet(model, x, **settings):
-    return answers.outputs(model, x, verbose=0, **settings)
 
 
 def data(n=24):
@@ -22,7 +15,7 @@ def data(n=24):
     return x, np.arange(n) % 3
 
 
-@BOTH
+@both_libraries
 def test_a_student_trains_with_plain_compile_and_fit(library, tmp_path):
     x, y = data()
     teacher, student = network(library, 8), network(library, 4, seed=1)
@@ -45,7 +38,7 @@ def test_a_student_trains_with_plain_compile_and_fit(library, tmp_path):
     assert all((a != b).any() for a, b in zip(student_before, student.get_weights(), strict=True))
 
 
-@BOTH
+@both_libraries
 def test_features_train_and_leave_the_student_plain(library):
     x, y = data()
     teacher, student = network(library, 8), network(library, 4, seed=1)
@@ -106,7 +99,7 @@ def test_bad_hints(hints, message):
         distillation.with_features(network(), hints)
 
 
-@BOTH
+@both_libraries
 def test_online_targets_are_the_packed_answers(library, capsys):
     x, y = data()
     teacher = network(library, 8)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
-from zoo import ARCHITECTURES, TWO_INPUTS, both, branching, given, parts, randomized, subclassed
+from zoo import ARCHITECTURES, TWO_INPUTS, both_libraries, branching, given, parts, randomized, subclassed
 
 from kdcourse import keras_bridge, models
 from kdcourse.anatomy import checked_graph, copied
@@ -174,7 +174,7 @@ def test_graphs_cross_with_their_structure():
         assert [tuple(w.shape) for w in new.trainable_weights] == [tuple(w.shape) for w in model.trainable_weights]
 
 
-@both
+@both_libraries
 def test_a_trainable_layer_in_a_frozen_model_means_another_thing_in_each_keras(library):
     model = branching(library)
     model.get_layer("inside").get_layer("in").trainable = True
@@ -206,7 +206,7 @@ def test_training_false_in_a_call_means_another_thing_in_each_keras():
             cross(model)
 
 
-@both
+@both_libraries
 def test_a_copy_shares_nothing(library):
     model = branching(library)
     model.compile(optimizer="adam", loss={"logits": "mse", "sum": "mse"})
@@ -218,7 +218,7 @@ def test_a_copy_shares_nothing(library):
     assert not getattr(new, "optimizer", None)
 
 
-@both
+@both_libraries
 def test_an_adapted_normalization_is_copied_with_its_state(library):
     layer = library.layers.Normalization(name="norm")
     model = library.Sequential([library.Input((3,)), layer, library.layers.Dense(2)])
@@ -378,7 +378,7 @@ def test_a_model_that_is_there_already_is_refused():
         to_tf_keras(to_tf_keras(model))
 
 
-@both
+@both_libraries
 def test_a_model_that_was_called_once_is_built(library):
     model = library.Sequential([library.layers.Dense(2)])
     model(np.ones((1, 3), np.float32))

@@ -7,7 +7,7 @@ import tf_keras
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from zoo import both, cnn, examples, linear, subclassed
+from zoo import both_libraries, cnn, examples, linear, subclassed
 
 from kdcourse import losses, measure, pruning, training
 from kdcourse.pruning import ConstantSparsity, PolynomialDecay, Staircase
@@ -72,7 +72,7 @@ def test_equal_weights_are_cut_from_the_first():
     np.testing.assert_array_equal(mask, [[False, False, False], [True, True, True]])
 
 
-@both
+@both_libraries
 def test_prunable_are_the_kernels_of_dense_and_conv_layers(library):
     model = cnn(library)
     kernels = pruning.prunable(model)

@@ -13,6 +13,7 @@ import chapters
 import links
 import nbformat
 import pytest
+from course import edit, made
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
@@ -95,17 +96,7 @@ SOLVED_BODY = "    doubled = math.fsum([x] * factor)\n    return doubled\n"
 @pytest.fixture
 def course(tmp_path):
     """A course of one lesson; nothing built yet."""
-    for folder in ("lessons", "data/experiments"):
-        (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/some-body/some.course"\n')
-    (tmp_path / "lessons" / "01_tiny.py").write_text(LESSON)
-    return tmp_path
-
-
-def edit(path, old, new):
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
+    return made(tmp_path, LESSON)
 
 
 def run_tool(name, *arguments, **options):

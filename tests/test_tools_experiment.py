@@ -11,6 +11,7 @@ from pathlib import Path
 import code_hash
 import experiment
 import pytest
+from course import edit, made
 
 from kdcourse import evidence
 
@@ -60,17 +61,7 @@ def toys(seed, tails):
 @pytest.fixture
 def course(tmp_path):
     """A course of one lesson; nothing recorded yet."""
-    for folder in ("lessons", "data/experiments"):
-        (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/some-body/some.course"\n')
-    (tmp_path / "lessons" / "01_tiny.py").write_text(LESSON)
-    return tmp_path
-
-
-def edit(path, old, new):
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
+    return made(tmp_path, LESSON)
 
 
 def lesson(course):

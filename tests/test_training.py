@@ -6,17 +6,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
-from zoo import images, linear, network
+from zoo import both_libraries, images, linear, network, quiet
 
-from kdcourse import answers, distillation, losses, measure, models, training
+from kdcourse import distillation, losses, measure, models, training
 from kdcourse.soft_labels import one_hot, soft_targets
-
-BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
-
-
-def quiet(model, x, **settings):
-    return answers.outputs(model, x, verbose=0, **settings)
 
 
 def data(n=24):
@@ -24,7 +17,7 @@ def data(n=24):
     return x, np.arange(n) % 3
 
 
-@BOTH
+@both_libraries
 def test_train_with_a_loss_and_packed_targets(library):
     x, y = data()
     teacher = network(library, 8)
@@ -77,7 +70,7 @@ def test_train_with_features():
     assert measure.accuracy(training.logits(model, x), y) == measure.accuracy(training.logits(student, x), y)
 
 
-@BOTH
+@both_libraries
 def test_online_teaching_is_cached_teaching_on_images_that_stay(library):
     x, y = data()
     teacher, loss = network(library, 8), losses.distillation_loss(alpha=0.7, temperature=2.0)
@@ -208,7 +201,7 @@ def test_a_name_that_tensorflow_refuses_poisons_nothing(name):
     training.train(linear, images(), y, **how)
 
 
-@BOTH
+@both_libraries
 def test_a_training_that_ends_in_no_numbers_says_so(library):
     y = one_hot(np.arange(24) % 3, 3)
     broken = {"loss": lambda targets, logits: tf.reduce_mean(logits) * float("nan")}

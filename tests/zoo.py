@@ -10,9 +10,16 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+from kdcourse import answers
+
 SHAPE = (8, 8, 2)  # what an architecture reads, unless it says something else
 
-both = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+both_libraries = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+
+
+def quiet(model, x, **settings):
+    """Ask a model without a progress bar."""
+    return answers.outputs(model, x, verbose=0, **settings)
 
 
 # data
