@@ -119,6 +119,8 @@ def array(name: str, values, shape: tuple, *, kind: str = "numbers", dtype=None)
         found = np.asarray(values)
     except (TypeError, ValueError):  # rows of different lengths
         found = np.empty((), object)
+    if isinstance(values, np.ma.MaskedArray):
+        refuse(name, "an array without a mask, which would be lost", "a masked one")
     if found.dtype.kind not in KINDS[kind]:
         got = shown(values) if found.dtype.kind in "OUSmM" and not isinstance(values, np.ndarray) else f"type {found.dtype}"
         refuse(name, f"{kind} in an array", got)

@@ -60,8 +60,9 @@ def softmax(logits, temperature: float = 1.0) -> np.ndarray:
 
 def log_softmax(logits, temperature: float = 1.0) -> np.ndarray:
     """Return the logarithm of `softmax`, exact even where the probability is too small for a float."""
-    scaled = checked_logits(logits) / checked_temperature(temperature)
-    scaled = scaled - scaled.max(-1, keepdims=True)  # exp never overflows
+    array, temperature = checked_logits(logits), checked_temperature(temperature)
+    with np.errstate(over="ignore"):  # far below the largest logit, or at a tiny temperature, a logarithm is minus infinity
+        scaled = (array - array.max(-1, keepdims=True)) / temperature  # at most 0: exp never overflows
     return scaled - np.log(np.exp(scaled).sum(-1, keepdims=True))
 
 
@@ -76,7 +77,7 @@ def cross_entropy(targets, logits, temperature: float = 1.0) -> np.ndarray:
     t = checked_probabilities(targets, "targets")
     log_p = log_softmax(logits, temperature)
     checks.require(t.shape == log_p.shape, f"targets must have the shape of logits {log_p.shape}, got {t.shape}")
-    return -np.sum(t * log_p, axis=-1)
+    return -np.sum(np.where(t > 0, t, 1) * np.where(t > 0, log_p, 0), axis=-1)  # 0 times minus infinity would be NaN
 
 
 def kl_divergence(targets, probabilities) -> np.ndarray:

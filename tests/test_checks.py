@@ -62,6 +62,7 @@ def test_what_is_allowed_comes_back_as_one_type(call, expected):
         (lambda: c.array("x", [[1, 2], [3]], ("examples", ...)), r"x must be numbers in an array, got \[\[1, 2\], \[3\]\]"),
         (lambda: c.array("x", ["a"], ("examples", ...)), r"x must be numbers in an array, got \['a'\]"),
         (lambda: c.array("x", np.array(["a"]), ("examples", ...)), "x must be numbers in an array, got type <U1"),
+        (lambda: c.array("x", np.ma.masked_less(A, 2), (2, 3)), "x must be an array without a mask, which would be lost, got a masked one"),
         (lambda: c.array("x", A, ("examples",)), r"x must have shape \(examples,\), got shape \(2, 3\)"),
         (lambda: c.array("x", A, ("examples", 4)), r"x must have shape \(examples, 4\), got shape \(2, 3\)"),
         (lambda: c.array("x", 3.0, ("examples", ...)), r"x must have shape \(examples, ...\), got shape \(\)"),

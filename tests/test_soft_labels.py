@@ -87,6 +87,16 @@ def test_gradient_is_the_slope_of_the_cross_entropy(z, v, t):
         np.testing.assert_allclose(s.logit_gradient(z, target, t)[:, c], slope, atol=1e-5)
 
 
+def test_no_temperature_and_no_logit_is_too_large_or_too_small():
+    for logits in ([1.0, 2.0, 3.0], [1e308, -1e308, 0.0], [-1e308, -1e308, -1e308]):
+        for temperature in (5e-324, 1e-308, 1.0, 1e308):
+            p = s.softmax(logits, temperature)
+            assert np.isfinite(p).all() and np.isclose(p.sum(), 1)
+    np.testing.assert_array_equal(s.softmax([1.0, 2.0, 3.0], 1e-308), [0, 0, 1])
+    assert s.cross_entropy([0.0, 0.0, 1.0], [1.0, 2.0, 3.0], 1e-308) == 0
+    assert s.cross_entropy([1.0, 0.0, 0.0], [1.0, 2.0, 3.0], 1e-308) == math.inf
+
+
 def test_gradient_at_high_temperature_tends_to_logit_matching():
     rng = np.random.default_rng(0)
     z, v = rng.normal(size=(2, 4, 10))
