@@ -6,8 +6,6 @@ import math
 import re
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.utils.capture import capture_output
 
 from kdcourse import evidence
 
@@ -250,18 +248,7 @@ def test_the_table_of_a_search_says_what_lies_at_the_edge():
     assert "grid" not in evidence.table(a_record())
 
 
-def shown(record):
-    """Return what a notebook shows of a record: outputs of its display."""
-    InteractiveShell.instance()
-    try:
-        with capture_output() as captured:
-            record._ipython_display_()
-    finally:
-        InteractiveShell.clear_instance()
-    return captured.outputs
-
-
-def test_a_notebook_shows_the_picture_and_six_lines_and_folds_the_rest(monkeypatch):
+def test_a_notebook_shows_the_picture_and_six_lines_and_folds_the_rest(monkeypatch, shown):
     monkeypatch.setattr(evidence, "_draw", None)
     record = a_record(compare=[["b", "a"], ["c", "a"], ["b", "c"]])
     (output,) = shown(record)  # nothing draws it: its table alone
@@ -278,7 +265,7 @@ def test_a_notebook_shows_the_picture_and_six_lines_and_folds_the_rest(monkeypat
     assert "v: rate 8 is the highest" in shown(search)[0].data["text/html"].partition("</pre>")[0]
 
 
-def test_what_draws_records_is_told_by_the_one_that_draws(monkeypatch):
+def test_what_draws_records_is_told_by_the_one_that_draws(monkeypatch, shown):
     monkeypatch.setattr(evidence, "_draw", None)
     assert evidence.drawn_by(lambda record: f"a picture of {record.name}")
     assert [output.data["text/plain"] for output in shown(a_record())][0] == "'a picture of x'"

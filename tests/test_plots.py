@@ -4,22 +4,14 @@ import io
 
 import numpy as np
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.utils.capture import capture_output
 from PIL import Image
 
 from kdcourse import evidence, plots
 
 
-def test_a_picture_shows_itself_with_its_alt_text():
+def test_a_picture_shows_itself_with_its_alt_text(shown):
     picture = plots.lines([1, 2], {"a": [1, 2]}, "The line rises.", xlabel="x", ylabel="y")
-    InteractiveShell.instance()
-    try:
-        with capture_output() as captured:
-            picture._ipython_display_()
-    finally:
-        InteractiveShell.clear_instance()
-    image, words = captured.outputs
+    image, words = shown(picture)
     assert image.metadata["image/png"]["alt"] == image.data["text/plain"] == "The line rises."
     assert "The line rises." in words.data["text/html"]
     assert Image.open(io.BytesIO(picture.png())).size == (640, 320)
@@ -93,15 +85,9 @@ def test_verdicts_say_what_is_too_small_to_matter():
     assert "b WINS, too small to matter against a by +0.1 points" in picture.alt
 
 
-def test_a_record_draws_itself():
+def test_a_record_draws_itself(shown):
     record = evidence.load("all_labels")
-    InteractiveShell.instance()
-    try:
-        with capture_output() as captured:
-            record._ipython_display_()
-    finally:
-        InteractiveShell.clear_instance()
-    image, _, table = captured.outputs
+    image, _, table = shown(record)
     assert image.data["text/plain"] == plots.verdicts(record).alt
     assert table.data["text/plain"] == evidence.table(record) and "<details><summary>The whole table" in table.data["text/html"]
 
