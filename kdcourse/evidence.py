@@ -27,6 +27,8 @@ CONFIDENCE = 0.95
 MATTERS = 0.3  # points: three of 1,000 test images
 MOST_SEED = 2**32 - 1  # the largest that NumPy and Keras take
 LINES = 6  # of a record's table that a notebook shows; the rest is folded
+KEPT_SPACE = "\u00a0"  # no line ends here
+MARKS = {"WINS": "▲", "LOSES": "▼", "INCONCLUSIVE": "○"}
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
 
 
@@ -354,20 +356,22 @@ class Record:
         return found
 
     def _html(self) -> str:
-        """The first lines of the table, verdicts before means, and the whole table folded where that was not all."""
-        title, means, verdicts, edges = _parts(self)
-        lines = [*title, *verdicts, *edges, *([] if verdicts else means)]
-        everything = table(self)
-        short = f"<pre>{html.escape(chr(10).join(lines[:LINES]))}</pre>"
-        if len(everything.splitlines()) <= LINES:
-            return f"<pre>{html.escape(everything)}</pre>"
-        return f"{short}<details><summary>The whole table</summary><pre>{html.escape(everything)}</pre></details>"
+        """Return the record as a page shows it: at most six rows, verdicts before means, and the rest folded below."""
+        edges = "".join(f"<p>{html.escape(line)}</p>" for line in _parts(self)[-1])
+        if len(self.values) + len(self["compare"]) <= LINES:
+            return _title(self) + _verdict_rows(self, LINES) + _mean_rows(self, self.values) + edges
+        best = sorted(self.values, key=self.means.get, reverse=self.higher_is_better)[:LINES]
+        name, folded = "All means", _mean_rows(self, self.values)
+        if len(self["compare"]) > LINES:
+            name, folded = "The whole table", _verdict_rows(self, len(self["compare"])) + folded
+        short = _verdict_rows(self, LINES) or _mean_rows(self, best)
+        return f"{_title(self)}{short}{edges}<details><summary>{name}</summary>{folded}</details>"
 
     def _ipython_display_(self):
         from IPython.display import display
 
-        if _draw and self["compare"]:
-            display(_draw(self))
+        for picture in _draw(self) if _draw else ():
+            display(picture)
         display({"text/html": self._html(), "text/plain": table(self)}, raw=True)
 
 
@@ -375,7 +379,10 @@ _draw = None
 
 
 def drawn_by(function: Callable) -> Callable:
-    """Let `function(record)` draw the picture with which a record shows itself in a notebook; return it. `kdcourse.plots` calls this."""
+    """Let `function(record)` draw the pictures, a list, with which a record shows itself in a notebook; return it.
+
+    `kdcourse.plots` calls this.
+    """
     global _draw
     _draw = function
     return function
@@ -413,6 +420,63 @@ def _parts(record: Record) -> tuple[list[str], list[str], list[str], list[str]]:
         found = "; ".join(f"{what}: {' and '.join(ends)}" for what, ends in record.edges().items())
         edges.append(f"optimum at the edge of the grid: {found or 'none'}")
     return title, means, verdicts, edges
+
+
+def _title(record: Record) -> str:
+    again, few = record.replication, f" (fewer than {LEAST_SEEDS}: no verdict)" if len(record.seeds) < LEAST_SEEDS else ""
+    parts = [record.metric] + ([] if record.higher_is_better else ["lower is better"])
+    parts += [f"{_span(record.seeds)}{few}", *([record["date"]] if "date" in record.keys() else [])]
+    parts += [f"replication: {_span(again.seeds)}, {again['date']}"] if again else []
+    return f"<p><b>{html.escape(record.name)}</b>: {html.escape('; '.join(parts))}</p>"
+
+
+def _span(seeds: Sequence[int]) -> str:
+    """Return "10 seeds (20 to 29)", or the seeds one by one where they do not follow each other."""
+    row = list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))) and len(seeds) > 2
+    return f"{len(seeds)} seed{'s' * (len(seeds) > 1)} ({f'{seeds[0]} to {seeds[-1]}' if row else ' '.join(map(str, seeds))})"
+
+
+def _mean_rows(record: Record, variants: Iterable[str]) -> str:
+    """Return the table of the means of some variants."""
+    scale, unit, _ = scale_of(record.unit)
+    numbers = {variant: (_mean(record.values[variant]), min(record.values[variant]), max(record.values[variant])) for variant in variants}
+    rows = [[variant, *(f"{scale * one:.2f}" for one in three)] for variant, three in numbers.items()]
+    return _rows([f"mean ({unit.strip()})", "lowest", "highest"], rows, "rrr")
+
+
+def _verdict_rows(record: Record, most: int) -> str:
+    """Return the table of the first comparisons, with a column for the replication if there is one; of no comparisons nothing."""
+    points, again, rows = scale_of(record.unit)[2].strip(), record.replication, []
+    for comparison in record.comparisons[:most]:
+        rows.append([comparison.variant, comparison.baseline, *_judged(comparison)])
+        if again:
+            rows[-1].append(" ".join(_judged(again.comparison(comparison.variant, comparison.baseline))))
+    head = ["against", f"difference ({points})", f"{CONFIDENCE:.0%} interval", "verdict"] + (
+        [f"on {len(again.seeds)} other seeds"] if again else []
+    )
+    left = len(record["compare"]) - most
+    more = f"<p>{left} more comparison{'s stand' if left > 1 else ' stands'} in the whole table.</p>" if left > 0 else ""
+    return _rows(head, rows, "lrrll") + more if rows else ""
+
+
+def _judged(comparison: Comparison) -> list[str]:
+    """Return difference, interval and verdict as a page shows them; a mark of its own shape stands before each verdict."""
+    scale, low, high = scale_of(comparison.unit)[0], comparison.low, comparison.high
+    interval = "none" if low is None else f"[{scale * low:+.2f},{KEPT_SPACE}{scale * high:+.2f}]"
+    return [f"{scale * comparison.difference:+.2f}", interval, f"{MARKS[comparison.verdict]}{KEPT_SPACE}{comparison.label}"]
+
+
+def _rows(head: list[str], rows: list[list[str]], sides: str) -> str:
+    """Return a table for a page: the variants, then columns at the sides l or r. It reads well without styles too."""
+    places = {"l": 'align="left" style="text-align: left"', "r": 'align="right"'}  # JupyterLab puts all to the right
+
+    def line(cells: list[str], tag: str, scope: str) -> str:
+        first = f'<th scope="{scope}" {places["l"]}>{html.escape(cells[0])}</th>'
+        others = (f"<{tag} {places[side]}>{html.escape(cell)}</{tag}>" for cell, side in zip(cells[1:], sides, strict=False))
+        return f"<tr>{first}{''.join(others)}</tr>"
+
+    body = "".join(line(row, "td", "row") for row in rows)
+    return f'<table cellpadding="4"><thead>{line(["variant", *head], "th", "col")}</thead><tbody>{body}</tbody></table>'
 
 
 def _seeds(record: Record) -> str:

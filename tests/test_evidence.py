@@ -248,27 +248,83 @@ def test_the_table_of_a_search_says_what_lies_at_the_edge():
     assert "grid" not in evidence.table(a_record())
 
 
-def test_a_notebook_shows_the_picture_and_six_lines_and_folds_the_rest(monkeypatch, shown):
+def page(shown, record) -> tuple[str, str]:
+    """What a notebook shows of a record below its pictures: what is visible, and what is folded."""
+    html_text = shown(record)[-1].data["text/html"]
+    visible, _, folded = html_text.partition("<details>")
+    assert folded.endswith("</details>") or not folded
+    return visible, folded
+
+
+def cells(page_text: str) -> list[list[str]]:
+    """The tables of a page, row by row."""
+    rows = re.findall(r"<tr>(.*?)</tr>", page_text)
+    return [[html.unescape(cell) for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row)] for row in rows]
+
+
+def test_a_notebook_shows_six_rows_of_a_table_and_folds_the_rest(monkeypatch, shown):
     monkeypatch.setattr(evidence, "_draw", None)
-    record = a_record(compare=[["b", "a"], ["c", "a"], ["b", "c"]])
+    record = a_record(compare=[["b", "a"], ["c", "a"], ["b", "c"]] * 3, date="2025-01-01")
     (output,) = shown(record)  # nothing draws it: its table alone
     assert output.data["text/plain"] == evidence.table(record)
-    visible, folded = re.fullmatch(
-        r"<pre>(.*)</pre><details><summary>The whole table</summary><pre>(.*)</pre></details>", output.data["text/html"], re.S
-    ).groups()
-    assert len(visible.splitlines()) == 4 and "WINS         b against a" in visible and html.unescape(folded) == evidence.table(record)
-    short = shown(a_record(values={"a<b": [0.5] * 5, "b": [0.6] * 5}, compare=[["b", "a<b"]]))[0].data["text/html"]
-    assert "details" not in short and "a&lt;b" in short and len(short.splitlines()) == 4
-    long = a_record(compare=[["b", "a"]] * 9)
-    assert len(shown(long)[0].data["text/html"].partition("</pre>")[0].splitlines()) == evidence.LINES
+    visible, folded = page(shown, record)
+    assert visible.startswith("<p><b>x</b>: accuracy; 5 seeds (1 to 5); 2025-01-01</p>") and "3 more comparisons stand" in visible
+    head, *rows = cells(visible)
+    assert head == ["variant", "against", "difference (points)", "95% interval", "verdict"] and len(rows) == evidence.LINES
+    assert rows[0] == ["b", "a", "+10.80", "[+9.76,\u00a0+11.84]", "▲\u00a0WINS"] and rows[1][-1] == "○\u00a0INCONCLUSIVE"
+    assert folded.startswith("<summary>The whole table</summary>")
+    assert cells(folded)[1:10] == rows + rows[:3] and cells(folded)[10] == ["variant", "mean (%)", "lowest", "highest"]
+    assert cells(folded)[11:] == [["a", "50.00", "50.00", "50.00"], ["b", "60.80", "60.00", "62.00"], ["c", "50.40", "40.00", "60.00"]]
+
+
+def test_what_fits_is_not_folded_and_is_shown_once(monkeypatch, shown):
+    monkeypatch.setattr(evidence, "_draw", None)
+    visible, folded = page(shown, a_record(compare=[["b", "a"], ["c", "a"], ["a", "b"]]))
+    assert not folded and [row[0] for row in cells(visible)] == ["variant", "b", "c", "a", "variant", "a", "b", "c"]
+    visible, folded = page(shown, a_record(compare=[["b", "a"], ["a", "b"]] * 2))
+    assert len(cells(visible)) == 5 and len(cells(folded)) == 4 and "<summary>All means</summary>" in folded
+    assert "▼\u00a0LOSES" in visible
+
+
+def test_nothing_of_a_record_is_markup(monkeypatch, shown):
+    monkeypatch.setattr(evidence, "_draw", None)
+    again = {"seeds": [7], "values": {"<i>": [0.5], "&amp;": [0.6]}, "date": "<u>"}
+    record = a_record(values={"<i>": [0.5] * 5, "&amp;": [0.6] * 5}, compare=[["<i>", "&amp;"]] * 9, metric="a<b>", replication=again)
+    visible, folded = page(shown, record)
+    assert not re.search(r"<i>|<u>|a<b>|&amp;[^a-z]", visible + folded)
+    assert cells(visible)[1][:2] == ["<i>", "&amp;"] and "&lt;u&gt;" in visible and "a&lt;b&gt;" in visible
+
+
+def test_the_page_says_which_side_is_better_and_what_few_seeds_mean(monkeypatch, shown):
+    monkeypatch.setattr(evidence, "_draw", None)
+    visible, _ = page(shown, a_record(values={"a": [5.0] * 3, "b": [3.0] * 3}, seeds=[1, 5, 6], higher_is_better=False, unit="errors"))
+    assert "accuracy; lower is better; 3 seeds (1 5 6) (fewer than 5: no verdict)" in visible
+    assert cells(visible)[:2] == [
+        ["variant", "against", "difference (errors)", "95% interval", "verdict"],
+        ["b", "a", "-2.00", "none", "○\u00a0INCONCLUSIVE"],
+    ]
+
+
+def test_a_replication_has_a_column(monkeypatch, shown):
+    monkeypatch.setattr(evidence, "_draw", None)
+    again = {"seeds": [11, 12, 13, 14, 15], "values": {v: [1 - x for x in xs] for v, xs in a_record().values.items()}, "date": "2025-01-02"}
+    visible, _ = page(shown, a_record(replication=again))
+    assert "replication: 5 seeds (11 to 15), 2025-01-02" in visible
+    assert [row[-1] for row in cells(visible)[:2]] == ["on 5 other seeds", "-10.80 [-11.84,\u00a0-9.76] ▼\u00a0LOSES"]
+
+
+def test_of_a_search_the_best_settings_and_the_edges_are_visible(monkeypatch, shown):
+    monkeypatch.setattr(evidence, "_draw", None)
     search = a_record(compare=[], values={f"v, rate {i}": [i / 10] * 5 for i in range(9)}, grid=["{}, rate {rate}"])
-    assert "v: rate 8 is the highest" in shown(search)[0].data["text/html"].partition("</pre>")[0]
+    visible, folded = page(shown, search)
+    assert [row[0] for row in cells(visible)] == ["variant", *(f"v, rate {i}" for i in (8, 7, 6, 5, 4, 3))]
+    assert "<p>optimum at the edge of the grid: v: rate 8 is the highest</p>" in visible and len(cells(folded)) == 10
 
 
 def test_what_draws_records_is_told_by_the_one_that_draws(monkeypatch, shown):
     monkeypatch.setattr(evidence, "_draw", None)
-    assert evidence.drawn_by(lambda record: f"a picture of {record.name}")
-    assert [output.data["text/plain"] for output in shown(a_record())][0] == "'a picture of x'"
+    assert evidence.drawn_by(lambda record: [f"a picture of {record.name}", "another"] if record["compare"] else [])
+    assert [output.data["text/plain"] for output in shown(a_record())][:-1] == ["'a picture of x'", "'another'"]
     assert len(shown(a_record(compare=[]))) == 1  # nothing to draw
 
 

@@ -15,7 +15,7 @@ FLOORS = (
     ("losses", "training", "keras_bridge", "datasets"),
     ("litert", "tfmot", "answers", "distillation", "measure", "pruning", "quantization"),
     ("bundles",),
-    ("minilm", "plots", "architecture_search"),
+    ("minilm", "pictures", "plots", "schematics", "architecture_search"),
     ("compress", "quiz"),
     ("widgets", "doctor", "__main__"),
 )
