@@ -15,7 +15,7 @@ SEEDS ?= 0 1 2 3 4
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab doctor test test-fast lint unit test-notebooks notebooks notebooks-check experiment experiments records teachers embeddings colab-check lock benchmarks clean
+.PHONY: help lab doctor test test-fast lint unit test-notebooks lesson notebooks notebooks-check experiment experiments records teachers embeddings colab-check lock benchmarks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,11 +54,16 @@ test-notebooks: $(VENV)/ready ## run every chapter once, with the exercises open
 	$(PY) tools/build_notebooks.py --tests $(ARGS)
 	$(ONE_THREAD) $(PY) -m pytest -n $(JOBS) --dist loadscope $(NBVAL) $(or $(ARGS:%=build/test_notebooks/%.ipynb),build/test_notebooks)
 
+lesson: $(VENV)/ready ## begin a chapter from the template (NAME=05_title, or NAME=05b_title for a deep dive)
+	@$(PY) tools/new_lesson.py "$(NAME)"
+
 notebooks: $(VENV)/ready ## build and execute the notebooks from lessons/ (ARGS=01_soft_labels for one)
-	$(PY) tools/links.py
+	$(PY) tools/readme.py
 	$(ONE_THREAD) $(PY) tools/build_notebooks.py -j $(JOBS) $(ARGS)
 
 notebooks-check: $(VENV)/ready ## fail when a notebook does not come from its lesson or breaks a rule (ARGS=01_soft_labels for one)
+	$(PY) tools/readme.py --check
+	$(PY) tools/questions.py
 	$(PY) tools/build_notebooks.py --check $(ARGS)
 	$(PY) tools/rules.py $(ARGS)
 

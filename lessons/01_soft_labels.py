@@ -9,6 +9,11 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   kdcourse:
+#     title: Soft labels
+#     answers: "How are soft labels made? What is the principle of distillation? When does a student gain?"
+#     read: 45
+#     run: 2
 # ---
 
 # %% [markdown]

@@ -9,6 +9,11 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   kdcourse:
+#     title: Types of distillation loss
+#     answers: "How is the loss defined? Which types are there, which of them helps, and who is a good teacher?"
+#     read: 60
+#     run: 2
 # ---
 
 # %% [markdown]

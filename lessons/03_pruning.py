@@ -9,6 +9,11 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   kdcourse:
+#     title: Pruning
+#     answers: "Which weights can go? Why won't it run, why isn't it smaller, why isn't it faster?"
+#     read: 60
+#     run: 2
 # ---
 
 # %% [markdown]

@@ -9,6 +9,11 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   kdcourse:
+#     title: "Case study: text"
+#     answers: "What do you do with 500 labels and a pretrained transformer? Where does the gain come from? How does the student reach the phone?"
+#     read: 60
+#     run: 2
 # ---
 
 # %% [markdown]

@@ -1,8 +1,6 @@
-"""The author's tools on a tiny course in a temporary folder: the builder, the links; and the quiz module."""
+"""The author's tools on a tiny course in a temporary folder: the builder and the links."""
 
-import json
 import os
-import random
 import re
 import subprocess
 import sys
@@ -14,10 +12,6 @@ import links
 import nbformat
 import pytest
 from course import edit, made
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.utils.capture import capture_output
-
-from kdcourse import quiz
 
 ROOT = Path(__file__).resolve().parent.parent
 NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-sanitize-with", ROOT / "tests" / "nbval.cfg"]
@@ -339,83 +333,6 @@ def test_readme_links_to_notebooks_that_exist():
     if not readme.is_file():
         pytest.skip("there is no README.md yet")
     assert links.wrong_links(readme.read_text(encoding="utf-8")) == []
-
-
-# --- quiz ---
-
-GOOD = {
-    "question": "Is 1 < 2?",
-    "type": "multiple_choice",
-    "answers": [{"answer": "yes", "correct": True, "feedback": "Right."}, {"answer": "no", "correct": False, "feedback": "Count again."}],
-}
-NUMBER = {"question": "1 + 1?", "type": "numeric", "answers": [{"type": "value", "value": 2, "correct": True, "feedback": "Right."}]}
-
-
-def test_check_prints_what_happened(capsys):
-    with quiz.check("a"):
-        assert True
-    with quiz.check("b"):
-        raise quiz.NotSolved
-    with pytest.raises(AssertionError, match="hint"), quiz.check("c"):
-        raise AssertionError("hint")
-    assert capsys.readouterr().out == "✓ a\n○ b: not solved yet\n"
-    assert "waits for your code" in str(quiz.NotSolved())
-
-
-def test_good_questions_pass():
-    quiz.validate([GOOD, NUMBER | {"answers": [*NUMBER["answers"], {"type": "default", "feedback": "Count on your fingers."}]}])
-
-
-@pytest.mark.parametrize(
-    ("questions", "message"),
-    [
-        ([], "must be a list with at least one question"),
-        ([GOOD | {"question": "What does $T$ do?"}], r"question 1: texts must have no \$"),
-        ([GOOD | {"question": ""}], "question 1: question must be a text"),
-        ([GOOD, GOOD | {"type": "essay"}], "question 2: type must be one of multiple_choice, many_choice, numeric, string, got"),
-        ([GOOD | {"answers": [GOOD["answers"][0], {"answer": "no"}]}], "every answer must have feedback, got none for 'no'"),
-        ([GOOD | {"answers": [GOOD["answers"][0]] * 2}], "must have exactly one correct answer, got 2"),
-        ([GOOD | {"answers": [GOOD["answers"][1]]}], "must have exactly one correct answer, got 0"),
-        ([GOOD | {"type": "many_choice", "answers": []}], "must have at least one correct answer, got 0"),
-        ([NUMBER], 'numeric must have an answer of type "default"'),
-    ],
-)
-def test_bad_questions_are_refused(questions, message):
-    with pytest.raises(ValueError, match=message):
-        quiz.validate(questions)
-
-
-def test_unknown_question_bank():
-    with pytest.raises(ValueError, match=r"name must be one of .*, got 'nothing'"):
-        quiz.show("nothing")
-
-
-def test_questions_as_text_keep_the_solution_to_themselves():
-    assert quiz.as_text([GOOD, NUMBER]) == "1. Is 1 < 2?\n   a) yes\n   b) no\n2. 1 + 1?"
-
-
-def test_a_shown_quiz_is_whole_small_and_the_same_each_time():
-    InteractiveShell.instance()
-    try:
-        shown = []
-        for _ in range(2):
-            random.random()
-            with capture_output() as captured:
-                quiz._display([GOOD] * 8, "good")
-            shown.append([output.data for output in captured.outputs])
-    finally:
-        InteractiveShell.clear_instance()
-    text, page, script = shown[0]
-    assert shown[0] == shown[1]
-    assert "Is 1 &lt; 2?" in text["text/html"] and "Is 1 < 2?" in text["text/plain"]
-    assert page["text/html"].count("<div") == page["text/html"].count("</div>") > 0
-    assert "Count again." in script["application/javascript"]
-    assert len(json.dumps(shown[0])) < 120_000
-
-
-@pytest.mark.parametrize("name", quiz.names())
-def test_every_question_bank_teaches(name):
-    assert quiz.load(name)
 
 
 def test_readme_is_moved_to_the_address_of_pyproject(tmp_path):

@@ -90,8 +90,12 @@ def launch(playwright, path: str):
 
 def show(page, widget, views=1):
     """Show an anywidget in a bare page, without a kernel; its model is the page's `model`, each view's cleanup in `cleanups`."""
+    show_state(page, widget.get_state(), views)
+
+
+def show_state(page, state: dict, views=1):
+    """Show an anywidget of which only the state is left, as a notebook stores it."""
     page.set_content("<!doctype html><html><body></body></html>")
-    state = widget.get_state()
     values = {name: value for name, value in state.items() if not name.startswith("_")}
     page.evaluate(BARE_PAGE, {"esm": state["_esm"], "css": state["_css"], "values": values, "views": views})
 

@@ -18,6 +18,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 import nbformat
+import stills
 from chapters import KERNEL, LANGUAGE, ROOT, LessonError, both, notebook, notebook_path, slugs, tags
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
@@ -101,6 +102,11 @@ async def build(names: list[str], root: Path = ROOT, jobs: int = 1) -> None:
             start = time.monotonic()
             await execute(made, path)
             made = tidied(made, slug)
+            if about := made.metadata.get("kdcourse"):
+                try:
+                    await asyncio.to_thread(stills.add_stills, made, about["language"])
+                except ValueError as error:
+                    raise LessonError(f"{path}: {error}") from None
             nbformat.validate(made)
             with written_whole(root / path) as temporary:
                 nbformat.write(made, temporary)
@@ -120,7 +126,7 @@ def problems(names: list[str], root: Path = ROOT) -> list[str]:
             found.append(f"{path}: missing")
             continue
         stored = nbformat.read(root / path, as_version=4)
-        here, there = ([(c.get("id"), c.cell_type, c.source, tags(c)) for c in cells] for cells in (stored.cells, fresh.cells))
+        here, there = ([(c.get("id"), c.cell_type, c.source, c.metadata) for c in cells] for cells in (stored.cells, fresh.cells))
         for number, (mine, its) in enumerate(zip_longest(here, there)):
             if mine != its:
                 found.append(f"{path}: differs from its lesson, first in cell {number}: {(mine or its)[2].partition(chr(10))[0]}")

@@ -12,6 +12,8 @@ import ast
 import hashlib
 import json
 
+from kdcourse.checks import refuse
+
 LEFT_OUT = ("ctx", "kind", "type_comment", "type_ignores")
 
 
@@ -46,6 +48,42 @@ def needed(statements: list[ast.stmt], name: str) -> list[ast.stmt]:
 def is_experiment(decorator: ast.expr) -> bool:
     """Say whether a decorator is ``@evidence.experiment(...)``."""
     return isinstance(decorator, ast.Call) and ast.unparse(decorator.func) in ("evidence.experiment", "experiment")
+
+
+def marked(source: str, where: str = "the cell") -> dict[str, tuple[str, bool]]:
+    """Return the records that functions decorated with ``@evidence.experiment(...)`` make, their own or those of their cases.
+
+    Returns:
+        {name of the record: (name of the function, whether it is the sentinel)}.
+
+    Raises:
+        ValueError: cases that are not written out, or a name twice.
+    """
+    found = {}
+    for function in (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)):
+        for decorator in filter(is_experiment, function.decorator_list):
+            given = {keyword.arg: keyword.value for keyword in decorator.keywords}
+            names = [function.name]
+            if "cases" in given:
+                keys = given["cases"].keys if isinstance(given["cases"], ast.Dict) else [None]
+                if not all(isinstance(key, ast.Constant) and isinstance(key.value, str) for key in keys):
+                    refuse(f"cases of {function.name} in {where}", "a dict written out, its keys strings", ast.unparse(given["cases"]))
+                names = [key.value for key in keys]
+            chosen = getattr(given.get("sentinel"), "value", None)
+            for name in names:
+                if name in found:
+                    raise ValueError(f"an experiment's name must be used once, got {name} twice in {where}")
+                found[name] = (function.name, chosen is True or chosen == name)
+    return found
+
+
+def unshown(source: str) -> str:
+    """Return an experiment's cell with its lone expressions left blank: they show the record, which does not exist before it ran."""
+    lines = source.splitlines()
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Expr):
+            lines[node.lineno - 1 : node.end_lineno] = [""] * (node.end_lineno - node.lineno + 1)
+    return "\n".join(lines)
 
 
 def _does_nothing(node) -> bool:

@@ -11,7 +11,6 @@ What an interrupted run has finished is kept in build/experiments/, one file for
 """
 
 import argparse
-import ast
 import concurrent.futures
 import json
 import linecache
@@ -80,40 +79,14 @@ def find_all(root: Path = ROOT) -> dict[str, Experiment]:
             if "experiment-setup" in tags(cell):
                 setup.append(cell.source)
             if "experiment" in tags(cell):
-                for name, (defined, sentinel) in _marked(cell.source, f"lessons/{slug}.py").items():
+                for name, (defined, sentinel) in code_hash.marked(cell.source, f"lessons/{slug}.py").items():
                     if name in found:
                         raise ValueError(f"an experiment's name must be used once, got {name} in {found[name].lesson} and {slug}")
-                    found[name] = Experiment(name, slug, "\n\n".join([*setup, cell.source]) + "\n", defined, sentinel)
+                    found[name] = Experiment(name, slug, "\n\n".join([*setup, code_hash.unshown(cell.source)]) + "\n", defined, sentinel)
     return found
 
 
-def marked(source: str) -> list[str]:
-    """Return the names of the records that functions decorated with ``@evidence.experiment(...)`` make: their own, or those of their cases.
-
-    Raises:
-        ValueError: cases that are not written out.
-    """
-    return list(_marked(source))
-
-
-def _marked(source: str, where: str = "the cell") -> dict[str, tuple[str, bool]]:
-    """Return {name of the record: (name of the function, whether it is the sentinel)}."""
-    found = {}
-    for function in (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)):
-        for decorator in filter(code_hash.is_experiment, function.decorator_list):
-            given = {keyword.arg: keyword.value for keyword in decorator.keywords}
-            names = [function.name]
-            if "cases" in given:
-                keys = given["cases"].keys if isinstance(given["cases"], ast.Dict) else [None]
-                if not all(isinstance(key, ast.Constant) and isinstance(key.value, str) for key in keys):
-                    refuse(f"cases of {function.name} in {where}", "a dict written out, its keys strings", ast.unparse(given["cases"]))
-                names = [key.value for key in keys]
-            chosen = getattr(given.get("sentinel"), "value", None)
-            for name in names:
-                if name in found:
-                    raise ValueError(f"an experiment's name must be used once, got {name} twice in {where}")
-                found[name] = (function.name, chosen is True or chosen == name)
-    return found
+marked = code_hash.marked
 
 
 def status(experiment: Experiment, root: Path = ROOT) -> str:

@@ -62,10 +62,3 @@ def readdressed(text: str, root: Path = ROOT) -> str:
     text = re.sub(r"(https://mybinder\.org/v2/gh/)[^/\s]+/[^/\s]+(/)", rf"\g<1>{_owner_and_name(root)}\g<2>", text)
     return re.sub(r"(git clone )https://github\.com/[^\s`]+", rf"\g<1>{repository(root)}", text)
 
-
-if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    old = readme.read_text(encoding="utf-8")
-    if (new := readdressed(old)) != old:
-        readme.write_text(new, encoding="utf-8")
-        print("README.md: links moved to", repository())
