@@ -11,7 +11,9 @@
 #     name: python3
 #   kdcourse:
 #     title: "Case study: text"
-#     answers: "What do you do with 500 labels and a pretrained transformer? Where does the gain come from? How does the student reach the phone?"
+#     answers: >-
+#       What do you do with 500 labels and a pretrained transformer? Where does the gain come from?
+#       How does the student reach the phone?
 #     read: 60
 #     run: 2
 # ---

@@ -173,9 +173,6 @@ BAD = [
     (second.code_can_be_seen_whole, "cell 5, 'x': at most 15 lines", insert(5, new_code_cell("x\n" * 16))),
     (second.code_can_be_seen_whole, "found 101", code_cell("x" * 101)),
     (second.text_comes_in_pieces, "at most 300 words in a cell, found 301", text("word " * 301)),
-    (second.nothing_is_left_to_fill_in, "a TODO is left", text("<!-- TODO: write -->")),
-    (second.nothing_is_left_to_fill_in, "'# TODO': a TODO is left", code_cell("# TODO")),
-    (second.nothing_is_left_to_fill_in, "not filled in: {{toy | a | mean}}", text("It is {{toy | a | mean}} good.")),
     (second.predictions_are_answered, "this prediction has no **Answer.** before the next one", drop("**Answer.** The student")),
     (second.predictions_are_answered, "'**Predict first.** Does it win?': this prediction has no **Answer.**", drop("**Answer.** It does")),
     (second.predictions_are_answered, "**Answer.** without a prediction above it", text("**Answer.** It is so.")),
@@ -311,6 +308,9 @@ HALVE, COST = "<!-- objective: halve -->", "<!-- objective: cost -->"
 AROUND = [
     (second.defines_its_terms, f"'softmax' {TERM}", text("The softmax is one.")),
     (second.defines_its_terms, f"'softmax' {TERM}, not in cell", lambda nb: (text("Softmax")(nb), text("The **softmax**")(nb))),
+    (second.nothing_is_left_to_fill_in, "a TODO is left", text("<!-- TODO: write -->")),
+    (second.nothing_is_left_to_fill_in, "'# TODO': a TODO is left", code_cell("# TODO")),
+    (second.nothing_is_left_to_fill_in, "not filled in: {{toy | a | mean}}", text("It is {{toy | a | mean}} good.")),
     (second.defines_its_terms, "'teacher' is defined twice, it is bold in cell 4 already", text("A **teacher** again.")),
     (second.uses_words_in_one_meaning, "say unpruned, or fully connected, not 'dense'", text("A dense layer.")),
     (second.uses_words_in_one_meaning, "say part of the page, or epoch, not 'Round 1'", text("## Round 1. Halves")),
@@ -359,6 +359,14 @@ def test_a_question_alone_serves_an_objective(course):
     assert second.objectives_are_practised(notebook, CHAPTER, course) == []
     (course / "data" / "questions" / "01_good.json").unlink()
     assert second.objectives_are_practised(notebook, CHAPTER, course) == ["the objective cost has no exercise and no question"]
+
+
+def test_nothing_of_the_template_is_left_beside_the_page(course):
+    lesson, bank = course / "lessons" / "01_good.py", course / "data" / "questions" / "01_good.json"
+    lesson.write_text("# ---\n# jupyter:\n#   kdcourse: {answers: 'TODO: what?'}\n# ---\n\n" + lesson.read_text())
+    bank.write_text(bank.read_text().replace('"question": "', '"question": "TODO: ', 1))
+    found = second.nothing_is_left_to_fill_in(good_second_edition_chapter(), CHAPTER, course)
+    assert found == ["the header of lessons/01_good.py: a TODO is left", "data/questions/01_good.json: a TODO is left"]
 
 
 def test_a_bank_that_is_none_is_one_sentence(course):

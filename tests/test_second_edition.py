@@ -174,6 +174,12 @@ def test_a_number_that_does_not_resolve_names_file_and_cell(course):
     assert build_notebooks.main([], course) == 1 and not (course / "notebooks").exists()
 
 
+def test_an_experiment_without_a_result_names_the_command(course):
+    (course / "data" / "experiments" / "toy.json").unlink()
+    with pytest.raises(chapters.LessonError, match=r"lessons/01_tiny.py, cell 1, .*recorded first, make experiment NAME=toy SEEDS="):
+        cells(course)
+
+
 def test_folded_cells_carry_the_forms_of_each_place(course):
     found = cells(course)
     folded = [cell for cell in found if cell.metadata.get("jupyter")]

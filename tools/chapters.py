@@ -35,7 +35,7 @@ import prose
 from links import ROOT, binder_url, colab_url, repository
 
 from kdcourse import evidence
-from kdcourse.checks import choice
+from kdcourse.checks import choice, refuse
 
 LINKS, TABLE = "<!-- links -->", "<!-- chapters -->"
 TAGS = ("solution", "answer", "check", "experiment", "experiment-setup", "live", "raises-exception", "hide-input")
@@ -192,7 +192,7 @@ def notebook(slug: str, solved: bool, root: Path = ROOT):
             sentence names the file and the cell.
     """
     about, (title, *rest) = _read(slug, root)
-    path, load = notebook_path(slug, solved), _loader(root)
+    path, load = notebook_path(slug, solved), _loader(root, rest)
     cells = [(0, "markdown", title.source.replace(LINKS, _links(slug, path, root)), []), (0, "code", _install(root), ["setup"])]
     for number, cell in enumerate(rest, 1):
         source, its_tags = cell.source, tags(cell)
@@ -222,10 +222,14 @@ def notebook(slug: str, solved: bool, root: Path = ROOT):
     return made
 
 
-def _loader(root: Path) -> Callable:
+def _loader(root: Path, its_cells: list) -> Callable:
+    """Return what gives the records of the course to a lesson; one of its own experiments may not have been recorded yet."""
     folder = root / "data" / "experiments"
+    own = {name for cell in its_cells if "experiment" in tags(cell) for name in code_hash.marked(cell.source)}
 
     def load(name: str) -> evidence.Record:
+        if name in own and not (folder / f"{name}.json").is_file():
+            refuse(f"the result of {name}", f'recorded first, make experiment NAME={name} SEEDS="10 11 12 13 14" RECORD=1', "none yet")
         path = folder / f"{choice('record', name, sorted(path.stem for path in folder.glob('[!.]*.json')))}.json"
         return evidence.Record(json.loads(path.read_text(encoding="utf-8")))
 

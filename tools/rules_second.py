@@ -15,7 +15,7 @@ from typing import NamedTuple
 import glossary
 import page
 import readability
-from chapters import FOLDED, ROOT, tags
+from chapters import FOLDED, ROOT, header, tags
 from page import at, code, headings, kind, prose, visible
 
 from kdcourse import quiz
@@ -48,6 +48,7 @@ MODULES = ("plots", "schematics", "pictures")  # of kdcourse: what they draw may
 LABELS = ("xlabel", "ylabel")  # the only long texts of a picture that are no findings
 OF_EXERCISES = {"solution", "answer", "check"}
 OBJECTIVE = re.compile(r"<!--\s*objective:\s*(.*?)\s*-->", re.S)
+TODO = re.compile(r"\bTODO\b")
 SHOWN_FIRST = "**The interviewer asks:**"
 
 
@@ -81,13 +82,6 @@ def text_comes_in_pieces(nb, path):
     for passage in page.passages(nb):
         counts[passage.cell] = counts.get(passage.cell, 0) + len(readability.WORD.findall(passage.text))
     return [f"{at(nb, cell)}: at most {MOST_WORDS} words in a cell, found {n}" for cell, n in counts.items() if n > MOST_WORDS]
-
-
-def nothing_is_left_to_fill_in(nb, path):
-    """Numbers are filled in, and nothing of the template is left."""
-    found = [f"{at(nb, cell)}: a TODO is left" for cell in nb.cells if re.search(r"\bTODO\b", cell.source)]
-    open_ones = [(one.cell, match.group()) for one in page.passages(nb) for match in re.finditer(r"\{\{.*?(?:\}\}|$)", one.text, re.M)]
-    return found + [f"{at(nb, cell)}: a number that is not filled in: {text}" for cell, text in open_ones]
 
 
 # --- predictions and what gives them away ---
@@ -302,6 +296,18 @@ def _ids(text: str) -> list[str]:
     return [one.strip() for ids in OBJECTIVE.findall(text) for one in ids.split(",")]
 
 
+def nothing_is_left_to_fill_in(nb, path, root: Path = ROOT):
+    """Numbers are filled in, and nothing of the template is left: not on the page, in the lesson's header or in the questions."""
+    found = [f"{at(nb, cell)}: a TODO is left" for cell in nb.cells if TODO.search(cell.source)]
+    open_ones = [(one.cell, match.group()) for one in page.passages(nb) for match in re.finditer(r"\{\{.*?(?:\}\}|$)", one.text, re.M)]
+    found += [f"{at(nb, cell)}: a number that is not filled in: {text}" for cell, text in open_ones]
+    slug = Path(path).stem
+    others = {f"the header of lessons/{slug}.py": header(slug, root).answers}
+    if (bank := root / "data" / "questions" / f"{slug}.json").is_file():
+        others[f"data/questions/{slug}.json"] = bank.read_text(encoding="utf-8")
+    return found + [f"{where}: a TODO is left" for where, text in others.items() if TODO.search(text)]
+
+
 def lesson_is_formatted(nb, path, root: Path = ROOT):
     """Ruff has laid out the lesson, with lines of 100 columns, and nothing is kept from it."""
     lesson = f"lessons/{Path(path).stem}.py"
@@ -368,8 +374,8 @@ def reads_easily(nb, path):
 
 
 RULES = [
-    has_the_length_of_its_kind, code_can_be_seen_whole, text_comes_in_pieces, nothing_is_left_to_fill_in, predictions_are_answered,
+    has_the_length_of_its_kind, code_can_be_seen_whole, text_comes_in_pieces, predictions_are_answered,
     gives_no_answer_away, folded_cells_have_all_forms, has_a_diagram, corner_begins_with_the_opening_question, exercises_are_in_the_flow,
     answers_are_in_the_solved_notebook, reads_easily,
 ]  # fmt: skip
-COURSE_RULES = [lesson_is_formatted, objectives_are_practised, defines_its_terms, uses_words_in_one_meaning]
+COURSE_RULES = [nothing_is_left_to_fill_in, lesson_is_formatted, objectives_are_practised, defines_its_terms, uses_words_in_one_meaning]
