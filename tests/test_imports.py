@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import chapters
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -139,3 +140,11 @@ def test_import_is_light(module):
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "kdcourse" in loaded
     assert not {"tensorflow", "keras", "tf_keras", "matplotlib", "scipy"} & set(loaded)
+
+
+def test_the_first_slider_of_the_course_loads_no_tensorflow():
+    cell = next(cell.source for cell in chapters.read("00_start_here") if cell.cell_type == "code")
+    code = f"{cell}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "TemperatureExplorer(" in cell and "kdcourse" in loaded
+    assert not {"tensorflow", "keras", "tf_keras"} & set(loaded)
