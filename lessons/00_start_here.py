@@ -201,14 +201,18 @@ sheet.bars(6, 4.4, [float(f"{kb[step]:.3g}") for step in kb], labels, width=6, u
 sheet
 
 # %% [markdown]
-# **Answer.** The last file has {{bytes_on_the_way | quantized | mean}}, so it is
-# {{bytes_on_the_way | teacher | quantized | ratio}} times smaller than the teacher's. It reads
-# {{accuracy_on_the_way | quantized | mean}} of the test digits right.
+# **Answer.** The last file has {{bytes_on_the_way | quantized | mean}}, so the teacher's file is
+# {{bytes_on_the_way | teacher | quantized | ratio}} times as large. It reads {{accuracy_on_the_way | quantized | mean}} of the test
+# digits right.
 #
-# Most of the kB went in the first step, because the student has far fewer weights than its teacher. Most of the lost accuracy went
-# there too. Pruning and quantization then made the student's file
-# {{bytes_on_the_way | student | quantized | ratio}} times smaller. Is such a path a good one? One picture cannot say, because it
-# compares with nothing. For that you need a verdict.
+# Most of the kB went in the first step, because the student has far fewer weights than its teacher. The lost accuracy went there,
+# too. Pruning and quantization then made the student's file {{bytes_on_the_way | student | quantized | ratio}} times smaller. They
+# cost nothing that these seeds can show: between the accuracies of the student and of the last file
+# {{accuracy_on_the_way | quantized | student | no difference: no difference}} was found. The dotted box did not run here, because
+# we chose the student's layers by hand.
+#
+# Is this the best way to so small a file? One picture cannot say, because nothing competes in it. A smaller network without a
+# teacher may do as well. Such a question needs a rival and a verdict.
 
 # %% [markdown]
 # ## A claim that wins
@@ -345,7 +349,7 @@ def flat(images):
     return images.reshape(len(images), -1)
 
 
-def machine(rows, C=10, gamma=0.02):
+def machine(rows, C=1, gamma=0.02):
     """A support vector machine that has seen every shift of the labelled images."""
     shifts = [(down, right) for down in range(-2, 3) for right in range(-2, 3)]
     x = np.concatenate([np.roll(data.x_train[rows], shift, (1, 2)) for shift in shifts])
@@ -407,7 +411,13 @@ plots.verdicts(
 )
 
 # %% [markdown]
-# **Answer.** ANSWER_3000
+# **Answer.** No, it loses twice. The taught student reads {{taught_3000 | taught | mean}} of the test digits, the student alone
+# {{taught_3000 | alone | mean}}, and the student on shifted images {{taught_3000 | alone, shifted images | mean}}. So the taught
+# student loses to the student alone by {{taught_3000 | taught | alone | size}}, and it loses to the simple rival by
+# {{taught_3000 | taught | alone, shifted images | size}}.
+#
+# With all labels, there is no image left that only a teacher can label. So the gain of the first claim has nothing to come from. Why
+# the teacher's answers even cost something here, we do not know.
 #
 # A method that loses stays in this course, because you would otherwise pay for it. Chapter 02 asks whether you can have both: a
 # teacher *and* shifted images.
@@ -466,12 +476,12 @@ evidence.load("settings_3000")
 )
 def settings_machine(seed):
     rows, results = known(100, seed)[0], {}
-    for C in (1, 10, 100):
-        for gamma in (0.005, 0.01, 0.02, 0.04, 0.08):
+    for C in (0.1, 1, 10):
+        for gamma in (0.01, 0.02, 0.04):
             read = machine(rows, C, gamma).predict(flat(data.x_validation))
             results[f"machine, C={C}, gamma={gamma}"] = float(np.mean(read == data.y_validation))
     said = one_hot(machine(rows).predict(flat(data.x_train)), 10)
-    for rate in (0.00125, 0.0025, 0.005, 0.01, 0.02, 0.04):
+    for rate in (0.0001, 0.0002, 0.0004, 0.0008, 0.00125, 0.0025, 0.005, 0.01):
         z = answers(data.x_train, said, seed, rate, data.x_validation)
         results[f"taught by the machine, rate {rate}"] = measure.accuracy(z, data.y_validation)
     return results
