@@ -209,7 +209,8 @@ def notebook(slug: str, solved: bool, root: Path = ROOT):
         identity = hashlib.sha256("\0".join((slug, kind, source, str(seen[kind, source]))).encode()).hexdigest()[:16]
         new = nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell
         try:
-            source = prose.filled(source.replace(TABLE, table(root)), about.language, code=kind == "code", load=load)
+            source = source.replace(TABLE, table(root)) if TABLE in source else source  # a table reads all lessons
+            source = prose.filled(source, about.language, code=kind == "code", load=load)
             if about.edition == 2 and "experiment" in its_tags:
                 _say_when(made.cells, source, identity, about.language, load)
         except ValueError as error:
