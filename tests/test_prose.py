@@ -124,6 +124,9 @@ def test_a_claim_that_the_replication_does_not_carry_is_told_as_open():
     with pytest.raises(ValueError, match="a sentence must be told as open, for the replication of 'b' against 'a' says INCONCLUSIVE"):
         filled(claim.replace("{}", ""), record=with_replication(False))
     assert filled(claim.replace("{}", " here, but this is open"), record=with_replication(False))
+    later = toy(values=toy().values | {"b": SHAKY}, replication=AGAIN | {"values": toy().values})
+    with pytest.raises(ValueError, match="told as open, for the replication of 'b' against 'a' says WINS"):
+        filled("Here {{toy | b | a | no difference}} was found.", record=later)
 
 
 def test_no_interval_below_five_seeds():
