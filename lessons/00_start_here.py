@@ -397,9 +397,10 @@ print(f"the student: {models.student_mlp().count_params():,} numbers to store")
 # loses to the student of the network by {{without_a_network | taught by the machine | taught | size}}.
 #
 # Look at the last two rows of the picture again, because they show what distillation is for. Whether the student of the machine
-# reads as well as the machine stays open: in this run {{without_a_network | taught by the machine | machine | no difference: no difference}}
-# was found. In the replication it loses by {{without_a_network | taught by the machine | machine | replication size}}. It is close in
-# any case, and it stores far fewer numbers. So a student can be a small copy of something large that is not even a network.
+# reads as well as the machine stays open: in this run
+# {{without_a_network | taught by the machine | machine | no difference: no difference}} was found. In the replication it loses by
+# {{without_a_network | taught by the machine | machine | replication size}}. It is close in any case, and it stores far fewer
+# numbers. So a student can be a small copy of something large that is not even a network.
 
 # %% [markdown]
 # ## What goes wrong: a claim that loses
