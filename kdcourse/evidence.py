@@ -341,11 +341,9 @@ class Record:
         The best setting is that of the best mean. If several share the best mean, it lies at an edge only if all of them do.
         """
         means = (load(self["extends"]).means if self.data.get("extends") else {}) | self.means
-        tried, found = {}, {}
-        for variant, mean in means.items():
-            if place := _place(self.data.get("grid", ()), variant):
-                tried.setdefault(place[:2], []).append((place[2], mean))
-        for (_, what), settings in tried.items():
+        found = {}
+        for (_, what), variants in self._searched(means).items():
+            settings = [(setting, means[variant]) for variant, setting in variants.items()]
             best = (max if self.higher_is_better else min)(mean for _, mean in settings)
             for axis in settings[0][0]:
                 ends = {float(setting[axis]): setting[axis] for setting, _ in settings}
@@ -355,12 +353,25 @@ class Record:
                         found.setdefault(what, []).append(f"{axis} {ends[end]} is the {word}")
         return found
 
+    def _searched(self, names: Iterable[str]) -> dict[tuple[str, str], dict[str, dict[str, str]]]:
+        """Return what was searched for, by template and name, each with its variants and their settings; variants in no grid are left out."""
+        found = {}
+        for variant in names:
+            if place := _place(self.data.get("grid", ()), variant):
+                found.setdefault(place[:2], {})[variant] = place[2]
+        return found
+
     def _html(self) -> str:
-        """Return the record as a page shows it: at most six rows, verdicts before means, and the rest folded below."""
+        """Return the record as a page shows it: at most six rows, verdicts before means, and the rest folded below.
+
+        Of a search it shows the best setting of each thing that was searched for.
+        """
         edges = "".join(f"<p>{html.escape(line)}</p>" for line in _parts(self)[-1])
         if len(self.values) + len(self["compare"]) <= LINES:
             return _title(self) + _verdict_rows(self, LINES) + _mean_rows(self, self.values) + edges
-        best = sorted(self.values, key=self.means.get, reverse=self.higher_is_better)[:LINES]
+        order = sorted(self.values, key=self.means.get, reverse=self.higher_is_better)
+        firsts = {min(variants, key=order.index) for variants in self._searched(order).values()}
+        best = [variant for variant in order if variant in firsts or not firsts][:LINES]
         name, folded = "All means", _mean_rows(self, self.values)
         if len(self["compare"]) > LINES:
             name, folded = "The whole table", _verdict_rows(self, len(self["compare"])) + folded

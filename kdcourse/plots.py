@@ -362,10 +362,11 @@ def verdicts(record: Record | Mapping, alt: str | None = None, *, title: str | N
 def shown(record: Record) -> list[Picture]:
     """Return the pictures with which a record shows itself: what each variant reached, then the differences if there are three or more.
 
-    Of more than 20 variants it shows those that are compared, and none if these are too many as well.
+    Of more than 20 variants it shows those that are compared, and none if these are too many as well. A search without comparisons has
+    no picture: what it found is a row of its table.
     """
     chosen = _drawn(record)
-    if not 0 < len(chosen) <= MOST_ROWS:
+    if not 0 < len(chosen) <= MOST_ROWS or (record.data.get("grid") and not record["compare"]):
         return []
     title, rows = _ends(record, _sorted(record, chosen)), record.comparisons
     found = [accuracies(record, f"{_opening(record)}. {title}.", title=title)]

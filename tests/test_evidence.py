@@ -315,10 +315,13 @@ def test_a_replication_has_a_column(monkeypatch, shown):
 
 def test_of_a_search_the_best_settings_and_the_edges_are_visible(monkeypatch, shown):
     monkeypatch.setattr(evidence, "_draw", None)
-    search = a_record(compare=[], values={f"v, rate {i}": [i / 10] * 5 for i in range(9)}, grid=["{}, rate {rate}"])
+    values = {f"v, rate {i}": [i / 10] * 5 for i in range(9)} | {f"w, rate {i}": [(3 - abs(i - 4)) / 10] * 5 for i in range(9)}
+    search = a_record(compare=[], values=values, grid=["{}, rate {rate}"])
     visible, folded = page(shown, search)
+    assert [row[0] for row in cells(visible)] == ["variant", "v, rate 8", "w, rate 4"]
+    assert "<p>optimum at the edge of the grid: v: rate 8 is the highest</p>" in visible and len(cells(folded)) == 19
+    visible, _ = page(shown, a_record(compare=[], values=values))  # no grid says what belongs together
     assert [row[0] for row in cells(visible)] == ["variant", *(f"v, rate {i}" for i in (8, 7, 6, 5, 4, 3))]
-    assert "<p>optimum at the edge of the grid: v: rate 8 is the highest</p>" in visible and len(cells(folded)) == 10
 
 
 def test_what_draws_records_is_told_by_the_one_that_draws(monkeypatch, shown):

@@ -330,7 +330,7 @@ def test_a_record_draws_itself(shown):
 def test_a_record_shows_as_many_pictures_as_it_needs():
     tutorial = evidence.load("tutorial_accuracy")
     assert len(tutorial.values) == 2 and len(plots.shown(tutorial)) == 1
-    assert len(plots.shown(evidence.load("choice_for_tuning"))) == 1  # nothing is compared
+    assert plots.shown(evidence.load("choice_for_tuning")) == []  # a search: its table says what it found
     assert plots.shown(evidence.load("choice_beyond_the_edges")) == []  # 43 settings
     assert all(len(rows(picture)) <= plots.MOST_ROWS for picture in plots.shown(evidence.load("curve")))
 
