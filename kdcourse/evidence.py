@@ -354,7 +354,7 @@ class Record:
         return found
 
     def _searched(self, names: Iterable[str]) -> dict[tuple[str, str], dict[str, dict[str, str]]]:
-        """Return what was searched for, by template and name, each with its variants and their settings; variants in no grid are left out."""
+        """Return {(template, what was searched for): {variant: its settings}}; variants in no grid are left out."""
         found = {}
         for variant in names:
             if place := _place(self.data.get("grid", ()), variant):
