@@ -100,7 +100,7 @@ for temperature in (0.25, 1, 4, 20):
 # can run. The teacher's file has {{bytes_on_the_way | teacher | mean}}. All sizes of this page are after gzip, which packs a file for
 # its way to the phone. The files ran on a computer here, with the program that phones use.
 #
-# The code that made the numbers is folded. The line above it says when the experiment was recorded, and the cell shows the record.
+# The code that made the numbers is folded. The line above it says when the experiment was recorded, and the cell shows the recorded result.
 #
 # **Predict first.** How many kB has the last file? And how many of 100 test digits does it read right, if the teacher reads
 # {{accuracy_on_the_way | teacher | mean}}? Write your two numbers down.
@@ -321,10 +321,11 @@ plots.verdicts(
 # %% [markdown]
 # ### What a verdict does not say
 #
-# **It does not say that two variants are equal.** INCONCLUSIVE means that these seeds cannot tell. *Good enough* is a claim of its
-# own: you write down the loss that you allow, for example 0.5 points, and the whole interval must lie above −0.5. In the first
-# picture, the last file against its student has the interval {{accuracy_on_the_way | quantized | student | interval}} points. So this
-# file is good enough, if 0.5 points is the loss that you allow and if other seeds repeat it.
+# **It does not say that two models are equal.** INCONCLUSIVE means that these seeds cannot tell. *Good enough* is a claim of its own:
+# you write down the loss that you allow, for example 0.5 points, and the whole interval must lie above −0.5. Take the last file of the
+# first picture against its student. The interval is {{accuracy_on_the_way | quantized | student | interval}} points, so this file looks
+# good enough. The replication gives {{accuracy_on_the_way | quantized | student | replication interval}} points, and that reaches
+# below −0.5. So for this loss the question stays open.
 #
 # **It does not speak of other images.** It speaks of other seeds. The 1,000 test digits alone make an accuracy near 90% uncertain by
 # about two points. All variants read the same digits, so part of that cancels in a difference.
@@ -579,9 +580,9 @@ quiz.show("00_start_here")
 # its 95% interval. It is good enough if the whole interval lies above the loss that we allowed before. Then I say what the loss
 # bought: how many kB less.
 #
-# *In 3 minutes.* Add where each number comes from. Settings are chosen on a validation split, and nothing is chosen on the test
+# *In 3 minutes.* Settings are chosen on a validation split, and nothing is chosen on the test
 # split. The smallest difference that matters is written down before the run. A second run on other seeds must carry the claim. The
-# size is that of the file that ships. Later chapters add the time on one thread and the worst class. Then say for which case the claim
+# size is that of the file that ships. Later chapters add time and the worst class. Then say for which case the claim
 # holds. Here, the taught student won against shifted images by {{taught_100 | taught | alone, shifted images | size}} with 100
 # labels. With 3,000 labels it lost to the same rival by {{taught_3000 | taught | alone, shifted images | size}}. And with 100 labels
 # a linear model on the directions of edges beat the taught student by {{without_a_network | linear model | taught | size}}.
