@@ -54,6 +54,11 @@ def test_each_form_in_two_languages(asked, english, chinese):
     assert filled(f"so {{{{ toy|{asked} }}}}", "zh") == f"so {chinese}"
 
 
+def test_a_number_rounds_as_a_reader_rounds_the_picture():
+    half = toy(values={"a": [0.70] * 5, "b": [0.7135, 0.7125, 0.7145, 0.7135, 0.7135]})  # +1.35 points, in binary a little less
+    assert filled("{{t | b | a | difference}} and {{t | a | b | difference}}", record=half) == "+1.4 points and −1.4 points"
+
+
 def test_other_units_and_small_numbers():
     other = toy(unit="kB", matters=0, values={"a": [2000.0] * 5, "b": [12.34] * 5, "c": [0.004] * 5})
     assert filled("{{t | a | mean}}, {{t | b | mean}}, {{t | c | mean}}", record=other) == "2,000 kB, 12.3 kB, 0.004 kB"

@@ -11,6 +11,7 @@ Formulas between dollars and code between backquotes stay as they are.
 import re
 from collections.abc import Callable
 from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
 
 from kdcourse import evidence
 from kdcourse.checks import choice, refuse
@@ -80,7 +81,12 @@ def _amount(*numbers: float, unit: str = "", sign: bool = False) -> str:
     decimals = 1 if unit == "percent" else 0 if largest >= 100 else 1 if largest >= 10 else 2
     if any(round(number, decimals) == 0 != number for number in scaled):
         decimals += 1  # what is not 0 does not print as 0
-    return ", ".join(f"{number:{'+' if sign else ''},.{decimals}f}" for number in scaled).replace("-", "−")
+    return ", ".join(f"{_rounded(number, decimals):{'+' if sign else ''},.{decimals}f}" for number in scaled).replace("-", "−")
+
+
+def _rounded(number: float, decimals: int) -> Decimal:
+    """Return a number as a reader rounds it who sees two more decimals in a picture: 1.35 is 1.4, whatever its binary form is."""
+    return Decimal(repr(round(number, 9))).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
 
 
 def _unit(unit: str, words: dict, of_difference: bool) -> str:
