@@ -328,10 +328,11 @@ plots.verdicts(
 # ### What a verdict does not say
 #
 # **It does not say that two models are equal.** INCONCLUSIVE means that these seeds cannot tell. *Good enough* is a claim of its own:
-# you write down the loss that you allow, and the whole interval must lie above it. Take the last file of the first picture.
+# you write down the loss that you allow, and the whole interval must lie on the better side of it. Take the last file of the first
+# picture.
 #
 # - Against the teacher its interval is {{accuracy_on_the_way | quantized | teacher | interval}} points. If you allow a loss of 0.5
-#   points, it is not good enough. If you allow 2.5 points, it is, and the replication,
+#   points, the interval must lie above −0.5, so the file is not good enough. If you allow 2.5 points, it is. The replication,
 #   {{accuracy_on_the_way | quantized | teacher | replication interval}}, agrees.
 # - Against its own student its interval is {{accuracy_on_the_way | quantized | student | interval}} points, so it looks good enough for
 #   a loss of 0.5. But the replication, {{accuracy_on_the_way | quantized | student | replication interval}}, reaches below −0.5. So
@@ -671,4 +672,5 @@ print("\n".join(missing) or "nothing is missing")
 # - G. Hinton, O. Vinyals, J. Dean (2015), [Distilling the knowledge in a neural network](https://arxiv.org/abs/1503.02531).
 # - N. Dalal, B. Triggs (2005), Histograms of oriented gradients for human detection, *CVPR*: the directions of edges.
 # - W. S. Gosset, as "Student" (1908), The probable error of a mean, *Biometrika* 6: the interval that we use.
+# - G. Cumming, R. Maillardet (2006), Confidence intervals and replication, *Psychological Methods* 11: where the next mean falls.
 # - K. Borup (2020), [Knowledge distillation](https://keras.io/examples/vision/knowledge_distillation/), Keras examples.
