@@ -372,7 +372,7 @@ def marked(compare=(), **more):
         (lambda: marked(cases={"a": {}}, sentinel="b"), "sentinel must be one of a, got 'b'"),
         (lambda: marked(grid=["{}, rate"]), "with a field for each number, as in '{}, rate {rate}', got '{}, rate'"),
         (lambda: marked(grid=["{}, {}, rate {rate}"]), "as in '{}, rate {rate}', got '{}, {}, rate {rate}'"),
-        (lambda: evidence.load("no such"), "winning_tickets, got 'no such'"),
+        (lambda: evidence.load("no such"), "name must be one of accuracy_on_the_way, all_labels, "),
         (lambda: evidence.load("../datasets"), "got '../datasets'"),
         (lambda: evidence.save({"experiment": "../evil"}), "experiment must be named as functions are, got '../evil'"),
     ],
