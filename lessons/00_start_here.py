@@ -36,7 +36,8 @@
 #
 # The first digit is a 7 of which the network is not sure. The picture shows a few more words; chapter 01 explains them.
 #
-# **Predict first.** You move the slider to the right. Does another bar become the longest, or does the longest bar stay where it is?
+# **Predict first.** You move the slider to the right. Does another bar become the longest, or does the longest bar stay where it
+# is?
 
 # %%
 from kdcourse import datasets, models
@@ -56,8 +57,8 @@ shown = [unsure(digit) for digit in (7, 4, 9, 3, 5, 8)]
 TemperatureExplorer(data.x_test[shown], data.y_test[shown], teacher_logits[shown])
 
 # %% [markdown]
-# Choose a digit, then move the slider with the mouse or with the arrow keys. The next cell prints the two largest shares of three of
-# the images: the 7, the 4, and the last one, an 8. The function that makes the shares is called `softmax`.
+# Choose a digit, then move the slider with the mouse or with the arrow keys. The next cell prints the two largest shares of three
+# of the images: the 7, the 4, and the last one, an 8. The function that makes the shares is called `softmax`.
 
 # %%
 from kdcourse.soft_labels import softmax
@@ -70,15 +71,16 @@ for digit, image in ((7, shown[0]), (4, shown[1]), (8, shown[5])):
         print(f"the {digit} at temperature {temperature:>4}: {found}")
 
 # %% [markdown]
-# **Answer.** The longest bar stays the longest, and the bars become more alike. At the left end the 7 has nearly everything. At the
-# right end the ten shares come close to each other. The 4 behaves differently. Even at the left end it keeps a rival, the 9, because
-# the network gave both almost the same number.
+# **Answer.** The longest bar stays the longest, and the bars become more alike. At the left end the 7 has nearly everything. At
+# the right end the ten shares come close to each other. The 4 behaves differently. Even at the left end it keeps a rival, the 9,
+# because the network gave both almost the same number.
 #
-# Now choose the last digit. It is an 8, but the network takes it for a 6. A lower temperature makes the network only more sure of its
-# mistake, because a temperature never changes which class is first.
+# Now choose the last digit. It is an 8, but the network takes it for a 6. A lower temperature makes the network only more sure of
+# its mistake, because a temperature never changes which class is first.
 #
-# These shares are worth something. The label says "7" and nothing else, but the shares also say which other digits this 7 resembles.
-# The large network is therefore called the **teacher**, and a small network that learns from its shares is called the **student**.
+# These shares are worth something. The label says "7" and nothing else, but the shares also say which other digits this 7
+# resembles. The large network is therefore called the **teacher**, and a small network that learns from its shares is called the
+# **student**.
 
 # %% [markdown]
 # ## What you will be able to do
@@ -99,11 +101,12 @@ for digit, image in ((7, shown[0]), (4, shown[1]), (8, shown[5])):
 # - **Quantization** stores each weight as a small integer, in 8 bits or fewer instead of 32.
 # - **Architecture search** looks for a small network that is good from the start.
 #
-# The picture below takes a teacher through the first three. Each network becomes a **.tflite file**, which is the form that a phone
-# can run. The teacher's file has {{bytes_on_the_way | teacher | mean}}. All sizes of this page are after gzip, which packs a file for
-# its way to the phone. The files ran on a computer here, with the program that phones use.
+# The picture below takes a teacher through the first three. Each network becomes a **.tflite file**, which is the form that a
+# phone can run. The teacher's file has {{bytes_on_the_way | teacher | mean}}. All sizes of this page are after gzip, which packs
+# a file for its way to the phone. The files ran on a computer here, with the program that phones use.
 #
-# The code that made the numbers is folded. The line above it says when the experiment was recorded, and the cell shows the recorded result.
+# The code that made the numbers is folded. The line above it says when the experiment was recorded, and the cell shows the
+# recorded result.
 #
 # **Predict first.** How many kB has the last file? And how many of 100 test digits does it read right, if the teacher reads
 # {{accuracy_on_the_way | teacher | mean}}? Write your two numbers down.
@@ -218,9 +221,9 @@ sheet
 #
 # Most of the kB went in the first step, because the student has far fewer weights than its teacher. The lost accuracy went there,
 # too. Pruning and quantization then made the student's file {{bytes_on_the_way | student | quantized | ratio}} times smaller.
-# Between the accuracies of the student and of the last file
-# {{accuracy_on_the_way | quantized | student | no difference: no difference}} was found. But pruning also trained the network for
-# 1,500 updates more, and this may hide what it cost. The dotted box did not run here, because we chose the student's layers by hand.
+# Between the accuracies of the student and of the last file {{accuracy_on_the_way | quantized | student | no difference: no
+# difference}} was found. But pruning also trained the network for 1,500 updates more, and this may hide what it cost. The dotted
+# box did not run here, because we chose the student's layers by hand.
 #
 # Is this the best way to so small a file? One picture cannot say, because nothing competes in it, and no settings were searched. A
 # smaller network without a teacher may do as well. Such a question needs a rival.
@@ -228,10 +231,10 @@ sheet
 # %% [markdown]
 # ## The first test: few labels
 #
-# Some of the best-known demos of distillation do not support their own text. In the stored output of the
-# [Keras example](https://keras.io/examples/vision/knowledge_distillation/), which is one run, the distilled student is worse than the
-# same student trained alone. So we test before we believe. This is our first claim: *a teacher helps a small student when labels are
-# few.*
+# Some of the best-known demos of distillation do not support their own text. In the stored output of the [Keras
+# example](https://keras.io/examples/vision/knowledge_distillation/), which is one run, the distilled student is worse than the
+# same student trained alone. So we test before we believe. This is our first claim: *a teacher helps a small student when labels
+# are few.*
 #
 # From here on we use another student. It is simpler and less accurate than the one of the picture, so do not compare their numbers.
 #
@@ -244,8 +247,8 @@ sheet
 # - *taught*: a teacher learns the 100 labelled images. It then answers for all 3,000 images, and the student learns these answers.
 #   The teacher is a larger network with convolutions, trained for 300 updates on shifted images.
 #
-# The second variant is the **simple rival**: a cheap trick that a new method must beat. All students are judged on the **test split**,
-# 1,000 digits that none of them was trained on. One **point** is one percent of these digits.
+# The second variant is the **simple rival**: a cheap trick that a new method must beat. All students are judged on the **test
+# split**, 1,000 digits that none of them was trained on. One **point** is one percent of these digits.
 #
 # **Predict first.** Order the three variants. How many points lie between the best and the worst?
 
@@ -297,10 +300,10 @@ plots.accuracies(
 # %% [markdown]
 # ### How to read a verdict
 #
-# Each variant ran with {{taught_100 | seeds}}. A **seed** decides everything that is random: the starting weights, the order of the
-# images, and which 100 of them have a label. On another processor the same seed gives slightly different numbers. All variants use the
-# same seeds, so every seed gives one difference between two of them.
-# The next picture shows these differences as dots.
+# Each variant ran with {{taught_100 | seeds}}. A **seed** decides everything that is random: the starting weights, the order of
+# the images, and which 100 of them have a label. On another processor the same seed gives slightly different numbers. All
+# variants use the same seeds, so every seed gives one difference between two of them. The next picture shows these differences as
+# dots.
 
 # %% tags=["hide-input"]
 # The differences of the variants
@@ -312,24 +315,25 @@ plots.verdicts(
 # %% [markdown]
 # The dots of a row are not equal, so one run can mislead. We therefore take their mean and a **95% interval** around it. The
 # interval is wide when the dots lie far apart or when they are few. For the taught student against the student alone it is
-# {{taught_100 | taught | alone | interval}} points. If the whole experiment were repeated many times, about 95 of 100 such intervals
-# would contain the true mean difference. The **verdict** follows from the interval:
+# {{taught_100 | taught | alone | interval}} points. If the whole experiment were repeated many times, about 95 of 100 such
+# intervals would contain the true mean difference. The **verdict** follows from the interval:
 #
 # - WINS: the whole interval lies on the better side of zero.
 # - LOSES: the whole interval lies on the worse side.
 # - INCONCLUSIVE: zero lies inside or at an end, or there are fewer than five seeds.
 #
-# Beside the verdict we say when a difference is below 0.3 points: it is *too small to matter*. And the whole experiment runs a second
-# time on other seeds. This **replication** gave {{taught_100 | taught | alone | replication difference}} here. A replication has an
-# error of its own: even if nothing is wrong, about one in six lies outside the first interval, as this one does. What must be the same
-# is the verdict. If the replication gives another verdict, it does not carry the claim, and the claim stays *open*.
+# Beside the verdict we say when a difference is below 0.3 points: it is *too small to matter*. And the whole experiment runs a
+# second time on other seeds. This **replication** gave {{taught_100 | taught | alone | replication difference}} here. A
+# replication has an error of its own: even if nothing is wrong, about one in six lies outside the first interval, as this one
+# does. What must be the same is the verdict. If the replication gives another verdict, it does not carry the claim, and the claim
+# stays *open*.
 
 # %% [markdown]
 # ### What a verdict does not say
 #
-# **It does not say that two models are equal.** INCONCLUSIVE means that these seeds cannot tell. *Good enough* is a claim of its own:
-# you write down the loss that you allow, and the whole interval must lie on the better side of it. Take the last file of the first
-# picture.
+# **It does not say that two models are equal.** INCONCLUSIVE means that these seeds cannot tell. *Good enough* is a claim of its
+# own: you write down the loss that you allow, and the whole interval must lie on the better side of it. Take the last file of the
+# first picture.
 #
 # - Against the teacher its interval is {{accuracy_on_the_way | quantized | teacher | interval}} points. If you allow a loss of 0.5
 #   points, the interval must lie above −0.5, so the file is not good enough. If you allow 2.5 points, it is. The replication,
@@ -338,17 +342,17 @@ plots.verdicts(
 #   a loss of 0.5. But the replication, {{accuracy_on_the_way | quantized | student | replication interval}}, reaches below −0.5. So
 #   this question stays open.
 #
-# **It does not speak of other images.** It speaks of other seeds. The 1,000 test digits alone make an accuracy near 90% uncertain by
-# about two points. All variants read the same digits, so part of that cancels in a difference.
+# **It does not speak of other images.** It speaks of other seeds. The 1,000 test digits alone make an accuracy near 90% uncertain
+# by about two points. All variants read the same digits, so part of that cancels in a difference.
 #
-# **It can be wrong.** If you make 20 comparisons, expect about one interval to miss the truth. The picture above makes three, and the
-# replication makes them once more.
+# **It can be wrong.** If you make 20 comparisons, expect about one interval to miss the truth. The picture above makes three, and
+# the replication makes them once more.
 
 # %% [markdown]
 # ### Exercise 1: write the rule <!-- objective: verdict -->
 #
-# Put your own lines in the place of the line with `raise`. The arguments are the two ends of an interval and the number of seeds. Then
-# run the check below it.
+# Put your own lines in the place of the line with `raise`. The arguments are the two ends of an interval and the number of seeds.
+# Then run the check below it.
 
 
 # %% tags=["solution"]
@@ -380,8 +384,8 @@ with quiz.check("the rule of a verdict"):
 # So far every variant is the same student. Is there something simpler for the same task? Before there were deep networks, people
 # described a digit by the directions of its edges. The next two cells do that in a few lines. The first one makes a slanted digit
 # upright. The second one cuts an image into 16 parts and adds up how strong the edges are in each of 9 directions. So an image
-# becomes 144 numbers. You may skip their code. A **linear model** then learns from the same 100 labels, and it has 1,450 numbers to store. The student has
-# 25,450.
+# becomes 144 numbers. You may skip their code. A **linear model** then learns from the same 100 labels, and it has 1,450 numbers
+# to store. The student has 25,450.
 #
 # We also let the linear model teach: it labels all 3,000 images, and the student learns these labels.
 #
@@ -461,17 +465,18 @@ plots.verdicts(
 # {{without_a_network | linear model | taught | size}}. The replication gives
 # {{without_a_network | linear model | taught | replication difference}}.
 #
-# And who is the better teacher? The student of the linear model reads {{without_a_network | taught by the linear model | mean}}, which
-# is {{without_a_network | taught by the linear model | taught | size}} more than the student of the network. The last picture shows
-# why this question stays open: the first ten seeds say WINS, but the interval of the replication reaches zero. Also, two things differ
-# between the teachers: how many digits they read right, and that the network gives shares where the linear model gives labels.
+# And who is the better teacher? The student of the linear model reads {{without_a_network | taught by the linear model | mean}},
+# which is {{without_a_network | taught by the linear model | taught | size}} more than the student of the network. The last
+# picture shows why this question stays open: the first ten seeds say WINS, but the interval of the replication reaches zero.
+# Also, two things differ between the teachers: how many digits they read right, and that the network gives shares where the
+# linear model gives labels.
 #
 # Why can so few numbers win? The two cells above hold knowledge about digits: a slant does not change them, and the directions of
-# their edges matter. A network with 100 labels must find this out by itself. That is our explanation, but no experiment of this page
-# tests it.
+# their edges matter. A network with 100 labels must find this out by itself. That is our explanation, but no experiment of this
+# page tests it.
 #
-# So the claim of the first test needs its limits. A teacher helps *this student* when labels are few. But who has 100 labelled digits
-# and wants most of the others right should not begin with a teacher.
+# So the claim of the first test needs its limits. A teacher helps *this student* when labels are few. But who has 100 labelled
+# digits and wants most of the others right should not begin with a teacher.
 
 # %% [markdown]
 # ## The second test: all labels
@@ -480,8 +485,8 @@ plots.verdicts(
 # shifted at random, for 2,000 updates, and it is the same for all seeds. The students are the same as before, with their 1,500
 # updates, and their settings were searched again, as the next section tells. The linear model learns all 3,000 labels, too.
 #
-# **Predict first.** Does the taught student still win against the student alone? And against the student on shifted images? How many
-# digits does the linear model read?
+# **Predict first.** Does the taught student still win against the student alone? And against the student on shifted images? How
+# many digits does the linear model read?
 
 # %% tags=["hide-input"]
 # The same experiment with all labels
@@ -506,18 +511,19 @@ score = best.score(tested, data.y_test)
 print(f"the linear model with 3,000 labels (C={best.C}) reads {score:.1%} of the test digits")
 
 # %% [markdown]
-# **Answer.** No. The taught student reads {{taught_3000 | taught | mean}} of the test digits, the student alone
-# {{taught_3000 | alone | mean}}, and the student on shifted images {{taught_3000 | alone, shifted images | mean}}. So the taught
-# student loses to the simple rival by {{taught_3000 | taught | alone, shifted images | size}}. Against the student alone it loses by
-# {{taught_3000 | taught | alone | size}}, but this second claim stays open, because its replication does not carry it.
+# **Answer.** No. The taught student reads {{taught_3000 | taught | mean}} of the test digits, the student alone {{taught_3000 |
+# alone | mean}}, and the student on shifted images {{taught_3000 | alone, shifted images | mean}}. So the taught student loses to
+# the simple rival by {{taught_3000 | taught | alone, shifted images | size}}. Against the student alone it loses by {{taught_3000
+# | taught | alone | size}}, but this second claim stays open, because its replication does not carry it.
 #
-# The linear model reads more digits than any of the three students, still with 1,450 numbers. Nothing in it is random, so it has one
-# result instead of ten, and no interval over seeds.
+# The linear model reads more digits than any of the three students, still with 1,450 numbers. Nothing in it is random, so it has
+# one result instead of ten, and no interval over seeds.
 #
 # ### What goes wrong
 #
-# With all labels, there is no image left that only a teacher can label. So the gain of the first test has nothing to come from. This is
-# our explanation, and no experiment of this page tests it. Why shifted images help more than a teacher's answers, we do not know yet.
+# With all labels, there is no image left that only a teacher can label. So the gain of the first test has nothing to come from.
+# This is our explanation, and no experiment of this page tests it. Why shifted images help more than a teacher's answers, we do
+# not know yet.
 #
 # If you carry a gain over to another task without a test, you may pay for a method that loses. So this course keeps such results.
 # Chapter 02 asks whether you can have both: a teacher *and* shifted images.
@@ -525,18 +531,18 @@ print(f"the linear model with 3,000 labels (C={best.C}) reads {score:.1%} of the
 # %% [markdown]
 # ### How the settings were chosen
 #
-# The **learning rate** says how far each update goes. A gain that comes only from a better learning rate is a common mistake. So each
-# variant got its own search for the learning rate, and the taught student for the temperature, too. The search used the
-# **validation split**, 1,000 images that are neither for training nor for the test, and the seeds 0 to 4. The verdicts above come from
-# other seeds and from the test split, on which nothing was chosen. The two splits hold different images, and those for validation are
-# easier for these students. So the numbers below are higher than those above.
+# The **learning rate** says how far each update goes. A gain that comes only from a better learning rate is a common mistake. So
+# each variant got its own search for the learning rate, and the taught student for the temperature, too. The search used the
+# **validation split**, 1,000 images that are neither for training nor for the test, and the seeds 0 to 4. The verdicts above come
+# from other seeds and from the test split, on which nothing was chosen. The two splits hold different images, and those for
+# validation are easier for these students. So the numbers below are higher than those above.
 #
-# **What to look for below:** the best setting of a variant must not be the smallest or the largest one that was tried, because the
-# true best could then lie outside. The tables name the best setting and say so where it lies at such an edge. For the linear model we
-# searched C, which says how closely it follows its labels.
+# **What to look for below:** the best setting of a variant must not be the smallest or the largest one that was tried, because
+# the true best could then lie outside. The tables name the best setting and say so where it lies at such an edge. For the linear
+# model we searched C, which says how closely it follows its labels.
 #
-# The taught student had five times as many settings to choose from as its rivals. This can favour it a little, but it cannot explain
-# a gain of {{taught_100 | taught | alone | size}}.
+# The taught student had five times as many settings to choose from as its rivals. This can favour it a little, but it cannot
+# explain a gain of {{taught_100 | taught | alone | size}}.
 
 
 # %% tags=["experiment"]
@@ -606,21 +612,21 @@ quiz.show("00_start_here")
 #
 # > **You made a model smaller. How do you show that it is still good enough?**
 #
-# *In 30 seconds.* I compare it with the original and with simple rivals that are not larger. All of them get the same labels and an
-# equally careful search, and networks get the same number of updates. I repeat with at least five paired seeds and give the mean difference with
-# its 95% interval. It is good enough if the whole interval lies above the loss that we allowed before. Then I say what the loss
-# bought: how many kB less.
+# *In 30 seconds.* I compare it with the original and with simple rivals that are not larger. All of them get the same labels and
+# an equally careful search, and networks get the same number of updates. I repeat with at least five paired seeds and give the
+# mean difference with its 95% interval. It is good enough if the whole interval lies above the loss that we allowed before. Then
+# I say what the loss bought: how many kB less.
 #
-# *In 3 minutes.* Settings are chosen on a validation split, and nothing is chosen on the test
-# split. The smallest difference that matters is written down before the run. A second run on other seeds must carry the claim. The
-# size is that of the file that ships. Later chapters add time and the worst class. Say for which case the claim
-# holds. Here, the taught student won against shifted images by {{taught_100 | taught | alone, shifted images | size}} with 100
-# labels. With 3,000 labels it lost to the same rival by {{taught_3000 | taught | alone, shifted images | size}}. And with 100 labels
-# a linear model on the directions of edges beat the taught student by {{without_a_network | linear model | taught | size}}.
+# *In 3 minutes.* Settings are chosen on a validation split, and nothing is chosen on the test split. The smallest difference that
+# matters is written down before the run. A second run on other seeds must carry the claim. The size is that of the file that
+# ships. Later chapters add time and the worst class. Say for which case the claim holds. Here, the taught student won against
+# shifted images by {{taught_100 | taught | alone, shifted images | size}} with 100 labels. With 3,000 labels it lost to the same
+# rival by {{taught_3000 | taught | alone, shifted images | size}}. And with 100 labels a linear model on the directions of edges
+# beat the taught student by {{without_a_network | linear model | taught | size}}.
 #
-# *Follow-up.* Your interval contains zero: what do you report? (The interval, and that these seeds cannot tell.) · How many seeds are
-# enough? (Five at least; more until the interval is narrower than the difference that matters.) · Which rival would you try first?
-# (The one with the fewest parts, such as a linear model.)
+# *Follow-up.* Your interval contains zero: what do you report? (The interval, and that these seeds cannot tell.) · How many seeds
+# are enough? (Five at least; more until the interval is narrower than the difference that matters.) · Which rival would you try
+# first? (The one with the fewest parts, such as a linear model.)
 #
 # *Common wrong answer.* "Its accuracy is 0.4 points higher, so it is better." One run cannot say that: the dots of one variant lie
 # further apart than that.
@@ -636,17 +642,17 @@ quiz.show("00_start_here")
 # **For an interview.** Read the question at the top of a chapter and answer it aloud. Then go to the interview corner at its end.
 # Read what you missed.
 #
-# **In a class.** Ask for a show of hands at each prediction, then move the slider. Any experiment can be run again on seeds that the
-# class chooses: `make experiment NAME=taught_3000 SEEDS="40 41 42 43 44"`.
+# **In a class.** Ask for a show of hands at each prediction, then move the slider. Any experiment can be run again on seeds that
+# the class chooses: `make experiment NAME=taught_3000 SEEDS="40 41 42 43 44"`.
 #
 # <!-- chapters -->
 
 # %% [markdown]
 # ### Your machine
 #
-# The next cell names what this machine lacks, each with the command that gets it. What is called optional can wait. In a terminal, `make doctor` lists all that is
-# there, too. A chapter needs at most 1.5 GB of memory and about 2 minutes on two cores. On Binder, run one notebook at a time, and
-# shut it down before the next.
+# The next cell names what this machine lacks, each with the command that gets it. What is called optional can wait. In a
+# terminal, `make doctor` lists all that is there, too. A chapter needs at most 1.5 GB of memory and about 2 minutes on two cores.
+# On Binder, run one notebook at a time, and shut it down before the next.
 
 # %%
 from kdcourse import doctor
