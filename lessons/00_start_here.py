@@ -78,9 +78,9 @@ for digit, image in ((7, shown[0]), (4, shown[1]), (8, shown[5])):
 # Now choose the last digit. It is an 8, but the network takes it for a 6. A lower temperature makes the network only more sure of
 # its mistake, because a temperature never changes which class is first.
 #
-# These shares are worth something. The label says "7" and nothing else, but the shares also say which other digits this 7
-# resembles. The large network is therefore called the **teacher**, and a small network that learns from its shares is called the
-# **student**.
+# The shares hold more than the label. The label says "7" and nothing else, but the shares also say which other digits this 7
+# resembles. Whether a smaller network gains by them is a question that this page tests. The large network is therefore called the
+# **teacher**, and a small network that learns from its shares is called the **student**.
 
 # %% [markdown]
 # ## What you will be able to do
@@ -236,7 +236,9 @@ sheet
 # same student trained alone. So we test before we believe. This is our first claim: *a teacher helps a small student when labels
 # are few.*
 #
-# From here on we use another student. It is simpler and less accurate than the one of the picture, so do not compare their numbers.
+# The student of the picture learned from a teacher. Did that help? Here we test it on another student. It is simpler and less
+# accurate, so do not compare its numbers with those of the picture. But it trains in seconds, so that we can train it hundreds of
+# times.
 #
 # There are 3,000 training images, and only 100 of them have a label. Three **variants** of the student are trained. Each gets 1,500
 # **updates**, and one update changes the weights once, after a small group of images. So no student is trained longer than another.
@@ -244,7 +246,8 @@ sheet
 #
 # - *alone*: the student learns the 100 labelled images.
 # - *alone, shifted images*: the same, but each image is shifted at random by up to two pixels whenever it is used.
-# - *taught*: a teacher learns the 100 labelled images. It then answers for all 3,000 images, and the student learns these answers.
+# - *taught*: a teacher learns the 100 labelled images. It then answers for all 3,000 images, also for the 2,900 without a
+#   label, and the student learns these answers.
 #   The teacher is a larger network with convolutions, trained for 300 updates on shifted images.
 #
 # The second variant is the **simple rival**: a cheap trick that a new method must beat. All students are judged on the **test
@@ -302,8 +305,8 @@ plots.accuracies(
 #
 # Each variant ran with {{taught_100 | seeds}}. A **seed** decides everything that is random: the starting weights, the order of
 # the images, and which 100 of them have a label. On another processor the same seed gives slightly different numbers. All
-# variants use the same seeds, so every seed gives one difference between two of them. The next picture shows these differences as
-# dots.
+# variants use the same seeds, so every seed gives one difference between two of them. Such seeds are called *paired*. The bands
+# of two variants may overlap, and the differences may still be clear. The next picture shows the differences as dots.
 
 # %% tags=["hide-input"]
 # The differences of the variants
@@ -324,9 +327,9 @@ plots.verdicts(
 #
 # Beside the verdict we say when a difference is below 0.3 points: it is *too small to matter*. And the whole experiment runs a
 # second time on other seeds. This **replication** gave {{taught_100 | taught | alone | replication difference}} here. A
-# replication has an error of its own: even if nothing is wrong, about one in six lies outside the first interval, as this one
-# does. What must be the same is the verdict. If the replication gives another verdict, it does not carry the claim, and the claim
-# stays *open*.
+# replication has an error of its own: even if nothing is wrong, about one in seven lies outside the first interval of ten seeds,
+# as this one does. What must be the same is the verdict. If the replication gives another verdict, it does not carry the claim,
+# and the claim stays *open*.
 
 # %% [markdown]
 # ### What a verdict does not say
@@ -338,12 +341,14 @@ plots.verdicts(
 # - Against the teacher its interval is {{accuracy_on_the_way | quantized | teacher | interval}} points. If you allow a loss of 0.5
 #   points, the interval must lie above −0.5, so the file is not good enough. If you allow 2.5 points, it is. The replication,
 #   {{accuracy_on_the_way | quantized | teacher | replication interval}}, agrees.
-# - Against its own student its interval is {{accuracy_on_the_way | quantized | student | interval}} points, so it looks good enough for
+# - Against its own student its interval is {{accuracy_on_the_way | quantized | student | interval}} points, so it looks good
+#   enough for
 #   a loss of 0.5. But the replication, {{accuracy_on_the_way | quantized | student | replication interval}}, reaches below −0.5. So
 #   this question stays open.
 #
 # **It does not speak of other images.** It speaks of other seeds. The 1,000 test digits alone make an accuracy near 90% uncertain
-# by about two points. All variants read the same digits, so part of that cancels in a difference.
+# by about two points. All variants read the same digits, so part of that cancels in a difference, but this page does not measure
+# how much. Take a difference of one point as a result for these 1,000 digits.
 #
 # **It can be wrong.** If you make 20 comparisons, expect about one interval to miss the truth. The picture above makes three, and
 # the replication makes them once more.
@@ -475,8 +480,8 @@ plots.verdicts(
 # their edges matter. A network with 100 labels must find this out by itself. That is our explanation, but no experiment of this
 # page tests it.
 #
-# So the claim of the first test needs its limits. A teacher helps *this student* when labels are few. But who has 100 labelled
-# digits and wants most of the others right should not begin with a teacher.
+# So the claim of the first test needs its limits. A teacher helps *this student* when labels are few. But if you have 100
+# labelled digits and want to read the others, do not begin with a teacher.
 
 # %% [markdown]
 # ## The second test: all labels
@@ -508,6 +513,8 @@ seen, unseen, tested = edges(data.x_train), edges(data.x_validation), edges(data
 fitted = [linear_model(seen, data.y_train, C) for C in (10, 100, 1000)]
 best = max(fitted, key=lambda linear: linear.score(unseen, data.y_validation))
 score = best.score(tested, data.y_test)
+for linear in fitted:
+    print(f"C={linear.C}: {linear.score(unseen, data.y_validation):.1%} of the validation digits")
 print(f"the linear model with 3,000 labels (C={best.C}) reads {score:.1%} of the test digits")
 
 # %% [markdown]
@@ -522,8 +529,8 @@ print(f"the linear model with 3,000 labels (C={best.C}) reads {score:.1%} of the
 # ### What goes wrong
 #
 # With all labels, there is no image left that only a teacher can label. So the gain of the first test has nothing to come from.
-# This is our explanation, and no experiment of this page tests it. Why shifted images help more than a teacher's answers, we do
-# not know yet.
+# This is our explanation, and no experiment of this page tests it. Why the taught student reads less than its rivals, we do not
+# know yet.
 #
 # If you carry a gain over to another task without a test, you may pay for a method that loses. So this course keeps such results.
 # Chapter 02 asks whether you can have both: a teacher *and* shifted images.
@@ -534,8 +541,8 @@ print(f"the linear model with 3,000 labels (C={best.C}) reads {score:.1%} of the
 # The **learning rate** says how far each update goes. A gain that comes only from a better learning rate is a common mistake. So
 # each variant got its own search for the learning rate, and the taught student for the temperature, too. The search used the
 # **validation split**, 1,000 images that are neither for training nor for the test, and the seeds 0 to 4. The verdicts above come
-# from other seeds and from the test split, on which nothing was chosen. The two splits hold different images, and those for
-# validation are easier for these students. So the numbers below are higher than those above.
+# from other seeds and from the test split, on which nothing was chosen. Do not compare the numbers below with those above: the
+# two splits hold different images, and the best of many settings looks better than it is.
 #
 # **What to look for below:** the best setting of a variant must not be the smallest or the largest one that was tried, because
 # the true best could then lie outside. The tables name the best setting and say so where it lies at such an edge. For the linear
@@ -665,7 +672,8 @@ print("\n".join(missing) or "nothing is missing")
 #
 # - A temperature makes a network's shares more alike or less. It never changes which class is first.
 # - Distillation, pruning, quantization and architecture search make networks small, each in its own way.
-# - A claim needs a rival with the same budget, at least five paired seeds, an interval and a replication.
+# - A claim needs a rival with the same labels, updates and search, five paired seeds or more, an interval and a replication.
+#   Where this page breaks a rule, it says so.
 # - INCONCLUSIVE is no proof that two models are equal. *Good enough* needs an interval above the loss that you allow.
 # - The same method can win with few labels and lose with many. The strongest rival may have no network at all.
 #

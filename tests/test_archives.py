@@ -146,7 +146,8 @@ def test_a_download_with_a_wrong_hash_leaves_nothing_behind(places):
 def test_an_interrupted_download_leaves_nothing_behind_not_even_its_process(places):
     """A process of its own is interrupted as a reader does it, while half a file is there."""
     code = f"""if True:
-        import pathlib, sys
+        import pathlib, signal, sys
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what runs in its background ignore it
         from kdcourse import archives
         archives.registry = lambda: {{"tiny": {archives.registry()["tiny"]!r}}}
         pip = "import os, pathlib, sys, time; here = pathlib.Path(sys.argv[1]); (here / {FILE!r}).write_bytes(bytes(99));"
