@@ -5,6 +5,7 @@ A .tflite file is always handled as its bytes: their number is the size of the f
 
 import contextlib
 import logging
+import math
 import tempfile
 from typing import NamedTuple
 
@@ -22,6 +23,36 @@ class Graph(NamedTuple):
 
     tensor_bytes: dict[int, int]
     operators: list[tuple[str, list[int], list[int]]]  # in the order in which they run: name, tensors read, tensors written
+    inputs: list[int]
+    outputs: list[int]
+
+
+class Tensor(NamedTuple):
+    """A tensor of a .tflite file; `scale` and `zero_point` hold one number, or one for each entry of `axis`; none for floats."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    scale: np.ndarray
+    zero_point: np.ndarray
+    axis: int
+    data: np.ndarray | None  # of a constant
+
+
+class Operator(NamedTuple):
+    """An operator of a .tflite file with its settings, such as strides and the activation that is computed with it."""
+
+    kind: str
+    settings: dict
+    inputs: list[int]  # numbers of tensors, -1 for one that is left out
+    outputs: list[int]
+
+
+class Contents(NamedTuple):
+    """What stands in a .tflite file, as it was written: the operators in the order in which they run."""
+
+    tensors: list[Tensor]
+    operators: list[Operator]
     inputs: list[int]
     outputs: list[int]
 
@@ -264,3 +295,76 @@ def _tensor_bytes(details) -> int:
         else:
             values *= axis["dense_size"]
     return values * itemsize + positions
+
+
+def contents(tflite: bytes) -> Contents:
+    """Return the tensors, with scales and constants, and the operators, with settings, of a .tflite file; nothing is run.
+
+    Raises:
+        ValueError: `tflite` is no such file, or has several graphs.
+    """
+    _load(tflite)
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(tflite, 0))
+    checks.require(len(model.subgraphs) == 1, f"tflite must have one graph, got {len(model.subgraphs)}")
+    (graph,) = model.subgraphs
+    kinds = {number: name for name, number in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+    types = {number: name.lower() for name, number in vars(schema.TensorType).items() if not name.startswith("_")}
+    tensors = []
+    for tensor in graph.tensors:
+        how, dtype = tensor.quantization, np.dtype(types[tensor.type]) if hasattr(np, types[tensor.type]) else np.dtype(object)
+        scaled = how is not None and how.scale is not None
+        data = model.buffers[tensor.buffer].data
+        shape = tuple(tensor.shape) if tensor.shape is not None else ()
+        known = data is not None and len(data) and dtype.kind in "iuf" and len(data) == math.prod(shape) * dtype.itemsize
+        tensors.append(
+            Tensor(
+                tensor.name.decode(),
+                tuple(map(int, shape)),
+                dtype,
+                np.array(how.scale if scaled else [], np.float64),
+                np.array(how.zeroPoint if scaled else [], np.int64),
+                int(how.quantizedDimension) if scaled else 0,
+                np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtype).reshape(shape) if known else None,
+            )
+        )
+    operators = []
+    for op in graph.operators:
+        code = model.operatorCodes[op.opcodeIndex]
+        kind = kinds[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        operators.append(Operator(kind, dict(vars(op.builtinOptions)) if op.builtinOptions else {}, list(op.inputs), list(op.outputs)))
+    return Contents(tensors, operators, list(graph.inputs), list(graph.outputs))
+
+
+def every_tensor(tflite: bytes, inputs, delegates: bool = False) -> dict[int, np.ndarray]:
+    """Return what each tensor of a .tflite file holds after it ran on all of `inputs` at once, by its number.
+
+    Args:
+        tflite: the file's bytes, one input with an open first axis.
+        inputs: shape ``(examples, ...)``, in the file's own type: integers where it takes integers.
+        delegates: whether XNNPACK may run operators, as it does in `predict`; what lies inside a part that it took over is then not seen.
+
+    Raises:
+        ValueError: as `interpreter`.
+    """
+    from ai_edge_litert.interpreter import OpResolverType
+
+    plain = {} if delegates else {"experimental_op_resolver_type": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES}
+    loaded = _load(tflite, experimental_preserve_all_tensors=True, **plain)
+    (given,) = loaded.get_input_details()
+    loaded.resize_tensor_input(given["index"], np.shape(inputs))
+    loaded.allocate_tensors()
+    loaded.set_tensor(given["index"], inputs)
+    loaded.invoke()
+    found = {}
+    for details in loaded.get_tensor_details():
+        with contextlib.suppress(ValueError):  # a tensor that holds nothing now
+            found[details["index"]] = loaded.get_tensor(details["index"])
+    return found
+
+
+def as_integers(tflite: bytes, inputs) -> np.ndarray:
+    """Return floats as the integers that a full-int8 file takes, as `predict` quantizes them."""
+    (given,) = _load(tflite).get_input_details()
+    return _quantized(_as_read("inputs", inputs, ("examples", *map(int, given["shape"][1:])), np.float32), given)

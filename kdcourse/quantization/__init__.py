@@ -1,0 +1,27 @@
+"""Quantization: weights and activations of a network as integers of 2 to 16 bits.
+
+- `affine`: real numbers on a grid of integers, and how the grid is found (calibration).
+- `fake`: a network that computes in floats as if it were quantized, for quantization-aware training; `folding` prepares it.
+- `integers`: a full-int8 .tflite file with integers only, layer by layer.
+
+No function changes the model that it is given.
+"""
+
+from .affine import Grid, dequantize, find_grid, quantize, rounded, sqnr, stored_bits
+from .fake import activation_grids, fake_quantized, weight_grid, with_fake_quantization
+from .folding import fold_batch_norms
+
+__all__ = [
+    "Grid",
+    "activation_grids",
+    "dequantize",
+    "fake_quantized",
+    "find_grid",
+    "fold_batch_norms",
+    "quantize",
+    "rounded",
+    "sqnr",
+    "stored_bits",
+    "weight_grid",
+    "with_fake_quantization",
+]
