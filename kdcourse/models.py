@@ -169,6 +169,64 @@ def hinton_student(classes: int = 10, dtype: str = "float32", name: str = "stude
     return keras.Sequential([*stack, layers.Dense(classes)], name=name)
 
 
+def phone_cnn(filters: int = 16, units: int = 96, classes: int = 10, name: str = "phone_cnn"):
+    """Return a network for a phone: three 3x3 convolutions with batch normalization and one hidden layer, 79,818 parameters.
+
+    ``filters``, twice and four times as many filters, max pooling behind each. The momentum of batch normalization is 0.9, as in
+    `teacher_cnn`. Named layers with weights: ``conv1``, ``conv2``, ``conv3``, ``dense1``, ``logits``.
+
+    Args:
+        filters: of the first convolution; fewer give a small rival of the quantized network.
+        units: of the hidden layer.
+        classes: outputs.
+        name: of the model.
+    """
+    filters, units, classes = _start(filters=filters, units=units, classes=classes)
+    import keras
+    from keras import layers
+
+    stack = [keras.Input((28, 28, 1))]
+    for block in (1, 2, 3):
+        stack += [
+            layers.Conv2D(filters * 2 ** (block - 1), 3, padding="same", use_bias=False, name=f"conv{block}"),
+            layers.BatchNormalization(momentum=0.9, name=f"norm{block}"),
+            layers.ReLU(name=f"relu{block}"),
+            layers.MaxPooling2D(name=f"pool{block}"),
+        ]
+    stack += [layers.Flatten(), layers.Dense(units, activation="relu", name="dense1"), layers.Dense(classes, name="logits")]
+    return keras.Sequential(stack, name=name)
+
+
+def separable_cnn(filters: int = 16, classes: int = 10, name: str = "separable_cnn"):
+    """Return a network of depthwise separable convolutions, as MobileNet has them (Howard et al. 2017): 11,946 parameters.
+
+    One 3x3 convolution with stride 2; three blocks of a depthwise 3x3 and a pointwise 1x1 convolution, each with batch normalization; the
+    second block has an addition around it; global average pooling.
+
+    Args:
+        filters: of the first convolution; the blocks have two, two and four times as many.
+        classes: outputs.
+        name: of the model.
+    """
+    filters, classes = _start(filters=filters, classes=classes)
+    import keras
+    from keras import layers
+
+    def normed(x, kind, name, **settings):
+        x = kind(use_bias=False, padding="same", name=name, **settings)(x)
+        return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+
+    given = keras.Input((28, 28, 1))
+    x = normed(given, layers.Conv2D, "conv1", filters=filters, kernel_size=3, strides=2)
+    for block, (width, strides) in enumerate(((2, 2), (2, 1), (4, 1)), 1):
+        before = x
+        x = normed(x, layers.DepthwiseConv2D, f"depthwise{block}", kernel_size=3, strides=strides)
+        x = normed(x, layers.Conv2D, f"pointwise{block}", filters=width * filters, kernel_size=1)
+        if before.shape == x.shape:
+            x = layers.Add()([before, x])
+    return keras.Model(given, layers.Dense(classes, name="logits")(layers.GlobalAveragePooling2D()(x)), name=name)
+
+
 def text_average(classes: int, *, vocabulary: int = 10_000, words: int = 200, width: int = 32, dropout: float = 0.0, name: str = "student"):
     """Return the smallest reader of texts: the mean of its words' embeddings and one dense layer (Joulin et al. 2016, "fastText").
 
@@ -265,7 +323,12 @@ def _text_input(classes, vocabulary, words, width, dropout, **sizes):
     return ids, embedded, kept, *sizes
 
 
-TRAINED = {"mnist-5k-teacher": teacher_cnn, "mnist-5k-student": student_mlp, "mnist-5k-lenet5": lenet5}  # their weights ship
+TRAINED = {
+    "mnist-5k-teacher": teacher_cnn,
+    "mnist-5k-student": student_mlp,
+    "mnist-5k-lenet5": lenet5,
+    "mnist-5k-phone": phone_cnn,
+}  # their weights ship
 WITH_LOGITS = (*TRAINED, "mnist-teacher")  # their logits ship; the weights of the last are too large
 
 
@@ -276,7 +339,7 @@ def _shipped(name: str, ending: str):
 def load_trained(name: str):
     """Return a model that ships with the course, with its trained weights (see `provenance`).
 
-    ``mnist-5k-teacher`` is `teacher_cnn`, ``mnist-5k-student`` is `student_mlp`, ``mnist-5k-lenet5`` is `lenet5`, all trained on hard
+    ``mnist-5k-teacher`` is `teacher_cnn`, ``mnist-5k-student`` is `student_mlp`, ``mnist-5k-lenet5`` is `lenet5`, ``mnist-5k-phone`` is `phone_cnn`, all trained on hard
     labels; they saw the training split of mnist-5k only.
 
     Raises:

@@ -19,6 +19,7 @@ CONFIG = {
     "mnist-5k-teacher": {"seed": 0, "updates": 2000, "learning_rate": 2e-3, "batch_size": 64, "jitter": 2},
     "mnist-5k-student": {"seed": 0, "updates": 1500, "learning_rate": 2e-3, "batch_size": 64},
     "mnist-5k-lenet5": {"seed": 0, "updates": 2000, "learning_rate": 1e-3, "batch_size": 64, "jitter": 2},
+    "mnist-5k-phone": {"seed": 0, "updates": 1500, "learning_rate": 2e-3, "batch_size": 64, "jitter": 2},
     "mnist-teacher": {"seed": 0, "updates": 43_000, "learning_rate": 1e-3, "batch_size": 256, "jitter": 2},
 }
 BUILD = models.TRAINED | {"mnist-teacher": partial(models.hinton_teacher, dtype="mixed_bfloat16")}
