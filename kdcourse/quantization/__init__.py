@@ -2,6 +2,7 @@
 
 - `affine`: real numbers on a grid of integers, and how the grid is found (calibration).
 - `fake`: a network that computes in floats as if it were quantized, for quantization-aware training; `folding` prepares it.
+- `layerwise`: weights rounded without training, errors made up for.
 - `integers`: a full-int8 .tflite file with integers only, layer by layer.
 
 No function changes the model that it is given.
@@ -10,6 +11,7 @@ No function changes the model that it is given.
 from .affine import Grid, dequantize, find_grid, quantize, rounded, sqnr, stored_bits
 from .fake import activation_grids, fake_quantized, weight_grid, with_fake_quantization
 from .folding import fold_batch_norms
+from .layerwise import round_layer_by_layer
 
 __all__ = [
     "Grid",
@@ -19,6 +21,7 @@ __all__ = [
     "find_grid",
     "fold_batch_norms",
     "quantize",
+    "round_layer_by_layer",
     "rounded",
     "sqnr",
     "stored_bits",
