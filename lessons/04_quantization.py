@@ -61,6 +61,11 @@ def rounded(model, bits, **how):
     return quantization.with_fake_quantization(model, bits, 8, examples=examples, **how)
 
 
+def copied(model):
+    """A copy that is not rounded at all."""
+    return quantization.with_fake_quantization(model, None)
+
+
 def made_up_for(model, bits, method="minmax"):
     """The weights are rounded layer by layer, each error is made up for by later weights."""
     return rounded(quantization.round_layer_by_layer(model, bits, examples, method=method), None)
@@ -108,7 +113,7 @@ def choice_of_rates(seed):
         for rate in (0.0025, 0.005, 0.01)
     }
     for rate in (0.0001, 0.0003, 0.001, 0.003):
-        tried[f"trained on, rate {rate}"] = lambda r=rate: trained_on(rounded(base, None), seed, r)
+        tried[f"float, trained on, rate {rate}"] = lambda r=rate: trained_on(copied(base), seed, r)
         for b in (8, 4, 2):
             name = f"{b} bits, trained, rate {rate}"
             tried[name] = lambda r=rate, b=b: trained_on(rounded(base, b), seed, r)
