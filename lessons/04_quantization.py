@@ -11,10 +11,19 @@
 #     name: python3
 #   kdcourse:
 #     edition: 2
-#     answers: "You quantized a network to 8 bits. Where does the error come from, and when do you have to train it again?"
+#     answers: "Your network must become integers. What does rounding cost, and when must you train?"
 #     read: 45
 #     run: 2
 # ---
+
+# %% [markdown]
+# # 4 · Quantization
+#
+# Turn a network into integers, by hand and then with the libraries, and see what each bit costs.
+#
+# <!-- links -->
+#
+# About 45 minutes to read, 2 minutes to run.
 
 # %% tags=["experiment-setup", "hide-input"]
 # The data, and how the networks of this page are trained and rounded
@@ -57,7 +66,7 @@ def float_network(seed, build=models.phone_cnn, rate=0.005):
 
 
 def rounded(model, bits, **how):
-    """A copy with weights of some bits (None: floats) and activations of 8 bits, in fake quantization."""
+    """A copy in fake quantization: weights of some bits (None: floats), activations of 8."""
     return quantization.with_fake_quantization(model, bits, 8, examples=examples, **how)
 
 
