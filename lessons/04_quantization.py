@@ -31,6 +31,7 @@ import functools
 import itertools
 
 import numpy as np
+from IPython.display import display
 
 from kdcourse import (
     datasets,
@@ -386,7 +387,9 @@ from kdcourse.quantization.folding import fold
 with quiz.check("the folded layer"):
     rng = np.random.default_rng(0)
     weights, numbers = rng.normal(size=(3, 3, 2, 4)), rng.random((5, 4)) + 0.1
-    for mine, wanted in zip(my_fold(weights, *numbers, 1e-3), fold(weights, *numbers, 1e-3)):
+    for mine, wanted in zip(
+        my_fold(weights, *numbers, 1e-3), fold(weights, *numbers, 1e-3), strict=True
+    ):
         assert np.allclose(mine, wanted), "weights and bias of the folded layer"
 
 # %% [markdown]
@@ -782,7 +785,9 @@ plots.accuracies(evidence.load("who_trains"), title="TITLE who")
 # %% tags=["experiment"]
 # Bits chosen layer by layer
 SIZES = {"conv1": 144, "conv2": 4608, "conv3": 18432, "dense1": 55296, "logits": 960}  # weights
-CHOICES = [dict(zip(SIZES, bits)) for bits in itertools.product((2, 3, 4, 8), repeat=5)]
+CHOICES = [
+    dict(zip(SIZES, bits, strict=True)) for bits in itertools.product((2, 3, 4, 8), repeat=5)
+]
 
 
 def mean_bits(bits):
