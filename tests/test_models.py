@@ -131,7 +131,7 @@ def test_names_that_are_unknown():
         with pytest.raises(ValueError, match=r"name must be one of mnist-5k-teacher, .*, mnist-teacher, got ('bert'|\[\])"):
             load(name)
     for name in ("bert", "mnist-teacher", None):
-        with pytest.raises(ValueError, match="name must be one of mnist-5k-teacher, mnist-5k-student, mnist-5k-lenet5, got "):
+        with pytest.raises(ValueError, match="name must be one of mnist-5k-teacher, mnist-5k-student, mnist-5k-lenet5, mnist-5k-phone, got "):
             models.load_trained(name)
 
 
