@@ -79,9 +79,7 @@ def main(name: str = NAMES[0]) -> None:
     unrounded, sizes = net.right_with({}), np.diff([0, *net.ends]).tolist()
     record = {
         "network": name,
-        "layers": {layer: list(weights.shape) for layer, weights in net.weights.items()},
         "what": "right answers, by bits (2 to 16), grid (affine, symmetric), grids (one a tensor, one a channel) and clip",
-        "clips": list(CLIPS),
         "data": f"{DATA}, validation and test split",
         "command": f"python tools/bit_widths.py {name}",
         **runtime.provenance(("kdcourse", "tensorflow", "keras", "numpy")),
@@ -92,8 +90,11 @@ def main(name: str = NAMES[0]) -> None:
         split: {"images": sizes[i], "unrounded": unrounded[i], "right": {scope: found[..., i].tolist() for scope, found in counts.items()}}
         for i, split in enumerate(recorded.SPLITS)
     }
-    compact = json.dumps(splits, separators=(",", ":")).replace('],"', '],\n"')  # a line a scope
-    text = f'{json.dumps(record, indent=1)[:-2]},\n "splits": {compact}\n}}\n'
+    layers = {layer: list(weights.shape) for layer, weights in net.weights.items()}
+    compact = json.dumps({"clips": CLIPS, "layers": layers, "splits": splits}, separators=(",", ":")).replace(
+        '],"', '],\n"'
+    )  # a line a scope
+    text = f"{json.dumps(record, indent=1)[:-2]},\n{compact[1:]}\n"
     with written_whole(FOLDER / f"{name}.json") as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(f"{name}: {unrounded} of {sizes} right without rounding, {record['seconds']} s, {len(text):,} bytes")

@@ -3,6 +3,7 @@
 - `affine`: real numbers on a grid of integers, and how the grid is found (calibration).
 - `fake`: a network that computes in floats as if it were quantized, for quantization-aware training; `folding` prepares it.
 - `integers`: a full-int8 .tflite file with integers only, layer by layer.
+- `recorded`: what a network with rounded weights gets right, recorded for every number of bits.
 
 No function changes the model that it is given.
 """
@@ -10,6 +11,7 @@ No function changes the model that it is given.
 from .affine import Grid, dequantize, find_grid, quantize, rounded, sqnr, stored_bits
 from .fake import activation_grids, fake_quantized, weight_grid, with_fake_quantization
 from .folding import fold_batch_norms
+from .recorded import load_accuracies
 
 __all__ = [
     "Grid",
@@ -18,6 +20,7 @@ __all__ = [
     "fake_quantized",
     "find_grid",
     "fold_batch_norms",
+    "load_accuracies",
     "quantize",
     "rounded",
     "sqnr",

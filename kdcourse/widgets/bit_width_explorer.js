@@ -88,14 +88,14 @@ function render({ model, el }) {
   const showBits = slider(sliders, `${id}-bits`, "Bits", { min: LEAST_BITS, max: MOST_BITS, step: 1 },
     [2, 4, 8, 16].map((b) => [b, at(b, LEAST_BITS, MOST_BITS)]), (bits) => choose(model, "bits", bits));
   const showClip = slider(sliders, `${id}-clip`, "Range kept", { min: LEAST_CLIP, max: 100, step: 1 },
-    [20, 40, 60, 80, 100].map((c) => [`${c}%`, at(c, LEAST_CLIP, 100)]), (clip) => choose(model, "clip", clip));
+    [20, 40, 60, 80, 100].map((c) => [c, at(c, LEAST_CLIP, 100)]), (clip) => choose(model, "clip", clip));
   const showOutput = slider(sliders, `${id}-output`, "Output drawn", { min: 0, max: 0, step: 1 }, [],
     (i) => choose(model, "output", layers.get(model.get("layer")).outputs[i]));
   const outputInput = sliders.lastChild.querySelector("input");
 
   const lines = says(root, record ? 3 : 2), charts = make("div", "kd-charts", root), left = make("section", "kd-panel", charts);
   const title = make("h4", "", left);
-  legend(left, [["bw-step", "rounded weight, by weight"], ["bw-same", "no rounding"], ["bw-tick", "value of the grid"]]);
+  legend(left, [["bw-step", "rounded weight"], ["bw-same", "no rounding"], ["bw-tick", "value of the grid"]]);
   const picture = draw("svg", "kd-sp-chart", left, { viewBox: `0 0 ${WIDE} 354`, role: "img" });
   const frameOf = ([top, bottom]) => draw("path", "kd-sp-grid", picture, { d: `M${MARGIN} ${bottom}H${WIDE - MARGIN}M${WIDE / 2} ${top}V${bottom}` });
   frameOf(STAIRS);
@@ -163,7 +163,7 @@ function render({ model, el }) {
     showOutput(i, output, `output ${output}`);
 
     const values = count(n.grid.high - n.grid.low + 1), owner = per === "channel" ? `output ${output}` : layer.name;
-    title.textContent = `Grid of ${owner}: ${values} values, ${n.grid.scale.toPrecision(3)} apart`;
+    title.textContent = `Grid of ${owner}: ${values} values, scale ${n.grid.scale.toPrecision(3)}${symmetric ? "" : `, zero point ${String(n.grid.zero).replace("-", "−")}`}`;
     drawStairs(n.grid, layer.largest);
     drawBars(bars, layer.bars);
     drawBars(mine, histogram(layer.rows[i], layer.largest));
@@ -186,7 +186,7 @@ function render({ model, el }) {
     });
     const bytes = (stored) => count(Math.ceil(stored / 8)), { weights, scales, zeros } = n.stored;
     const used = bytes(n.stored_bits), smaller = times(n.float_bits / n.stored_bits);
-    byteRow[0].textContent = `${used}, ${smaller} times smaller than float32`;
+    byteRow[0].textContent = `${used} (float32: ${bytes(n.float_bits)})`;
     note.textContent = `Bytes: ${bytes(weights)} of weights, ${bytes(scales)} of scales (32 bits each)${symmetric ? "" : `, ${bytes(zeros)} of zero points`}.`
       + (sampled ? ` The page has ${layer.outputs.length} of ${layer.all_outputs} outputs of ${layer.name}: its errors are theirs, grid and bytes are the whole layer’s.` : "");
     const kind = symmetric ? "symmetric" : "affine", each = per === "channel" ? "a grid for each output" : "one grid for the layer";
@@ -208,17 +208,21 @@ function render({ model, el }) {
 /** The recorded accuracies over the bits; returns what shows those of another choice, and says them. */
 function curvesOf(parent, record) {
   const box = make("section", "kd-bw-accuracy", parent), { left, right, top, bottom } = CURVES, share = (n) => n / record.images;
-  const xOf = (bits) => left + ((bits - LEAST_BITS) / (MOST_BITS - LEAST_BITS)) * (right - left), yOf = (p) => bottom - p * (bottom - top);
+  // Equal steps upwards divide the errors by equal factors: so 97% and 98% are told apart, and 30% has a place.
+  const best = Math.max(record.unrounded, ...Object.values(record.right).map((counts) => Math.max(...counts.flat(3))));
+  const nines = [0.9, 0.99, 0.999, 0.9999].find((p) => p >= share(best)) ?? 0.9999, height = (p) => Math.log(1 - Math.min(p, nines)) / Math.log(1 - nines);
+  const xOf = (bits) => left + ((bits - LEAST_BITS) / (MOST_BITS - LEAST_BITS)) * (right - left), yOf = (p) => bottom - height(p) * (bottom - top);
   const title = make("h4", "", box), keys = curveLegend(box, [[0, "all layers so"], [1, ""]]), alone = keys.lastChild.lastChild;
   const chart = draw("svg", "kd-sp-chart", box, { viewBox: `0 0 ${CURVES_WIDE} 186`, role: "img" });
-  for (const p of [0, 0.5, 1]) {
+  for (const p of [0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999].filter((p) => p <= nines)) {
     draw("path", "kd-sp-grid", chart, { d: `M${left} ${yOf(p)}H${right}` });
-    draw("text", "", chart, { x: left - 6, y: yOf(p) + 4, "text-anchor": "end", text: `${100 * p}%` });
+    draw("text", "", chart, { x: left - 6, y: yOf(p) + 4, "text-anchor": "end", text: `${Number((100 * p).toFixed(2))}%` });
   }
   for (let bits = LEAST_BITS; bits <= MOST_BITS; bits += 2) draw("text", "", chart, { x: xOf(bits), y: bottom + 16, "text-anchor": "middle", text: bits });
   draw("text", "", chart, { x: (left + right) / 2, y: bottom + 33, "text-anchor": "middle", text: "bits" });
   draw("path", "kd-bw-same", chart, { d: `M${left} ${yOf(share(record.unrounded))}H${right}` });
   const rule = draw("path", "kd-sp-rule", chart), lines = [0, 1].map(() => draw("g", "", chart)), rings = [0, 1].map(() => draw("circle", "kd-sp-ring", chart, { r: 5 }));
+  make("p", "kd-note", box, { text: "The axis is stretched towards 100%. The dashed line is the network in float32." });
   const words = (n) => `${((100 * n) / record.images).toFixed(1)}%`;
   let drawn = "";
 
@@ -236,8 +240,8 @@ function curvesOf(parent, record) {
     title.textContent = `Accuracy, recorded at ${nearest}% of the range`;
     alone.textContent = `${layer} alone so`;
     const [all, one] = counts.map((row) => (row ? words(row[at]) : "not recorded"));
-    const where = nearest === choice.clip ? "" : `Recorded nearest, at ${nearest}% of the range: `, of_images = `of ${count(record.images)} ${record.split} images`;
-    const told = `${where}${where ? "all" : "All"} layers so: ${all} ${of_images}; ${layer} alone so: ${one}; not rounded: ${words(record.unrounded)}.`;
+    const where = nearest === choice.clip ? "All" : `At ${nearest}%, the nearest recorded: all`, images = `${count(record.images)} ${record.split} images`;
+    const told = `${where} layers so: ${all} of ${images}; ${layer} alone so: ${one}; float32: ${words(record.unrounded)}.`;
     chart.setAttribute("aria-label", `Accuracy by bits, at ${choice.bits} bits. ${told}`);
     return told;
   };
