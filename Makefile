@@ -79,7 +79,7 @@ records: $(VENV)/ready ## run one seed of every record again (NAME=... for one),
 teachers: $(VENV)/ready ## train again what ships in data/teachers
 	$(PY) tools/train_teachers.py
 
-bit-widths: $(VENV)/ready ## record again what a network with rounded weights gets right, three minutes
+bit-widths: $(VENV)/ready ## record again what a network with rounded weights gets right, four minutes
 	$(ONE_THREAD) $(PY) tools/bit_widths.py $(ARGS)
 
 embeddings: $(VENV)/ready ## ask the text encoder again, 10 minutes for all (ARGS=r8 for one data set)

@@ -5,8 +5,8 @@ Usage: python benchmarks/explorer_latency.py [temperature|loss|curves|bits|text|
 Without a name all are measured, one after the other. A press begins at the time stamp of its keydown event, as the browser made it; the
 next comes when the redraw of the last is done.
 
-temperature, loss, curves, bits, text: the page computes, here after a press on the first slider. "DOM updated" is when the explorer has changed
-all its elements, "next frame" when the first frame after that has been handed over to be painted. Aim: DOM updated within 5 ms.
+temperature, loss, curves, bits, text: the page computes, here after a press on the first slider. "DOM updated" is when the explorer has
+changed all its elements, "next frame" when the first frame after that has been handed over to be painted. Aim: DOM updated within 5 ms.
 
 typing, sparsity: the kernel computes. typing: a letter in the text explorer, with two stand-in models of no weight; 50 ms of it are the
 pause that ends typing. sparsity: LeNet-5 and 1,000 digits; the presses go up by layer and down globally, so that each state is a new one,

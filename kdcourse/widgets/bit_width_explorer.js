@@ -4,7 +4,7 @@
 const LEAST_BITS = 2, MOST_BITS = 16, LEAST_CLIP = 20, ALL_LAYERS = "all layers";
 const PER = ["tensor", "channel"], SCALE_BITS = 32;
 const BINS = 64, WIDE = 400, MARGIN = 12, STAIRS = [8, 196], TICKS = [206, 14], BARS = [228, 318]; // places in the drawing, from the top
-const CURVES_WIDE = 400, CURVES = { left: 44, right: 388, top: 8, bottom: 150 };
+const CURVES_WIDE = 400, CURVES = { left: 50, right: 388, top: 8, bottom: 150 };
 
 // Adding and taking away 1.5 * 2^52 leaves no place for a fraction: the processor rounds, half-way numbers to the even integer.
 const rint = (x) => x + 6755399441055744 - 6755399441055744;
@@ -210,27 +210,40 @@ function curvesOf(parent, record) {
   const box = make("section", "kd-bw-accuracy", parent), { left, right, top, bottom } = CURVES, share = (n) => n / record.images;
   // Equal steps upwards divide the errors by equal factors: so 97% and 98% are told apart, and 30% has a place.
   const best = Math.max(record.unrounded, ...Object.values(record.right).map((counts) => Math.max(...counts.flat(3))));
-  const nines = [0.9, 0.99, 0.999, 0.9999].find((p) => p >= share(best)) ?? 0.9999, height = (p) => Math.log(1 - Math.min(p, nines)) / Math.log(1 - nines);
+  const nines = [0.9, 0.99].find((p) => p >= share(best)) ?? 0.999, height = (p) => Math.log(1 - Math.min(p, nines)) / Math.log(1 - nines);
   const xOf = (bits) => left + ((bits - LEAST_BITS) / (MOST_BITS - LEAST_BITS)) * (right - left), yOf = (p) => bottom - height(p) * (bottom - top);
   const title = make("h4", "", box), keys = curveLegend(box, [[0, "all layers so"], [1, ""]]), alone = keys.lastChild.lastChild;
   const chart = draw("svg", "kd-sp-chart", box, { viewBox: `0 0 ${CURVES_WIDE} 186`, role: "img" });
-  for (const p of [0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999].filter((p) => p <= nines)) {
+  for (const p of [0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999].filter((p) => p <= nines)) {
     draw("path", "kd-sp-grid", chart, { d: `M${left} ${yOf(p)}H${right}` });
     draw("text", "", chart, { x: left - 6, y: yOf(p) + 4, "text-anchor": "end", text: `${Number((100 * p).toFixed(2))}%` });
   }
   for (let bits = LEAST_BITS; bits <= MOST_BITS; bits += 2) draw("text", "", chart, { x: xOf(bits), y: bottom + 16, "text-anchor": "middle", text: bits });
   draw("text", "", chart, { x: (left + right) / 2, y: bottom + 33, "text-anchor": "middle", text: "bits" });
   draw("path", "kd-bw-same", chart, { d: `M${left} ${yOf(share(record.unrounded))}H${right}` });
-  const rule = draw("path", "kd-sp-rule", chart), lines = [0, 1].map(() => draw("g", "", chart)), rings = [0, 1].map(() => draw("circle", "kd-sp-ring", chart, { r: 5 }));
+  const rule = draw("path", "kd-sp-rule", chart);
+  const curves = [0, 1].map((k) => { // made once, and only moved later
+    const group = draw("g", "", chart), line = draw("path", `kd-sp-line kd-sp-curve${k}`, group);
+    return { group, line, marks: Array.from({ length: MOST_BITS - LEAST_BITS + 1 }, () => mark(group, k, 0, 0, 2)) };
+  });
+  const rings = [0, 1].map(() => draw("circle", "kd-sp-ring", chart, { r: 5 }));
   make("p", "kd-note", box, { text: "The axis is stretched towards 100%. The dashed line is the network in float32." });
   const words = (n) => `${((100 * n) / record.images).toFixed(1)}%`;
   let drawn = "";
 
   return (layer, choice) => {
     const { nearest, of, at } = recordedAt(record, choice), counts = [of(ALL_LAYERS), of(layer)], x = xOf(choice.bits);
-    const curves = `${layer} ${choice.symmetric} ${choice.per} ${nearest}`;
-    if (curves !== drawn) counts.forEach((row, k) => curve(lines[k], k, (row ?? []).map((n, b) => [xOf(LEAST_BITS + b), yOf(share(n))])));
-    drawn = curves;
+    const now = `${layer} ${choice.symmetric} ${choice.per} ${nearest}`;
+    if (now !== drawn) {
+      counts.forEach((row, k) => {
+        const { group, line, marks } = curves[k], points = row?.map((n, b) => [xOf(LEAST_BITS + b), yOf(share(n))].map((at) => at.toFixed(1)));
+        group.setAttribute("visibility", row ? "visible" : "hidden");
+        if (!row) return;
+        line.setAttribute("d", `M${points.map((point) => point.join(" ")).join("L")}`);
+        marks.forEach((one, b) => one.setAttribute("transform", `translate(${points[b].join(" ")})`));
+      });
+    }
+    drawn = now;
     rule.setAttribute("d", `M${x} ${top}V${bottom}`);
     rings.forEach((ring, k) => {
       ring.setAttribute("cx", x);
