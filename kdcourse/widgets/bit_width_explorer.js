@@ -29,17 +29,18 @@ function gridOf([least, most], { bits, symmetric, clip }) {
 const onto = (x, { scale, zero, low, high }) => clamp(rint(x / scale) + zero, low, high);
 const back = (integer, { scale, zero }) => Math.fround(scale * (integer - zero)); // rounded numbers are float32
 
-/** What rounding does to a row: its largest error, the sums of squares of weights and errors, and how many are cut. */
+/** What rounding does to a row: its largest error, the sums of squares of weights and errors, the sum of its integers, how many are cut. */
 function rounding(row, grid) {
-  let largest = 0, signal = 0, noise = 0, cut = 0;
+  let largest = 0, signal = 0, noise = 0, integers = 0, cut = 0;
   for (const x of row) {
-    const free = rint(x / grid.scale) + grid.zero, error = x - back(clamp(free, grid.low, grid.high), grid);
-    if (free < grid.low || free > grid.high) cut += 1;
+    const free = rint(x / grid.scale) + grid.zero, integer = clamp(free, grid.low, grid.high), error = x - back(integer, grid);
+    if (free !== integer) cut += 1;
+    integers += integer;
     largest = Math.max(largest, Math.abs(error));
     signal += x * x;
     noise += error * error;
   }
-  return { largest, signal, noise, cut };
+  return { largest, signal, noise, integers, cut };
 }
 
 const decibels = ({ signal, noise }) => (signal && noise ? 10 * Math.log10(signal / noise) : null); // none without an error
@@ -196,7 +197,7 @@ function render({ model, el }) {
     const found = record && recordedAt(record, choice);
     root.dataset.numbers = JSON.stringify({ // full precision, for tests and for the curious
       layer: layer.name, ...choice, output, scale: n.grid.scale, zero_point: n.grid.zero, largest_error: n.all.largest, sqnr: decibels(n.all),
-      cut: n.all.cut, output_largest_error: n.row.largest, output_sqnr: decibels(n.row), stored_bits: n.stored_bits,
+      cut: n.all.cut, output_largest_error: n.row.largest, output_sqnr: decibels(n.row), output_sum: n.row.integers, stored_bits: n.stored_bits,
       ...(found && { recorded_clip: found.nearest, right: [ALL_LAYERS, layer.name].map((scope) => found.of(scope)?.[found.at] ?? null) }),
     });
   }

@@ -11,8 +11,9 @@ from kdcourse.widgets import BitWidthExplorer
 pytestmark = pytest.mark.browser
 
 RNG = np.random.default_rng(3)
-HALVES = RNG.integers(-14, 15, (6, 2)) / 2  # half-way between the values of a grid of 4 bits
-HALVES[:2] = [[7, 7], [-7, 6.5]]
+HALVES = np.array(
+    [[7, 7], [-7, 6.5], [-4.5, -5.5], [0.5, 1.5], [2.5, -1.5], [-3.5, 4.5]]
+)  # half-way between the values of a grid of 4 bits
 LAYERS = {
     "conv": (RNG.normal(size=(3, 3, 4, 8)) * np.geomspace(0.01, 1, 8)).astype(np.float32),
     "positive": RNG.uniform(0.1, 2, (9, 5)).astype(np.float32),
@@ -38,7 +39,8 @@ def expected(explorer, layer, bits, symmetric, per, clip, at):
     """Return what the package says of the outputs that were sent."""
     weights, outputs = LAYERS[layer], sent(explorer, layer)
     grid = recorded.clipped_grid(weights, bits, clip=clip, symmetric=symmetric, per=per)
-    back = dequantize(quantize(weights, grid), grid)
+    integers = quantize(weights, grid)
+    back = dequantize(integers, grid)
     off = np.abs(weights.astype(float) - back)
     row, output = (0 if per == "tensor" else outputs[at]), outputs[at]
     mine = weights[..., output]
@@ -49,6 +51,7 @@ def expected(explorer, layer, bits, symmetric, per, clip, at):
         "sqnr": sqnr(weights[..., outputs], back[..., outputs]),
         "output_largest_error": off[..., output].max(),
         "output_sqnr": sqnr(mine, back[..., output]) if mine.any() else np.inf,
+        "output_sum": integers[..., output].sum(dtype=int),
         "stored_bits": stored_bits(weights, bits, per, symmetric=symmetric),
     }
 
@@ -72,9 +75,10 @@ def test_the_numbers_are_the_packages(page, explorer, layer):
 def test_half_way_numbers_go_to_the_even_integer(page, explorer):
     show(page, explorer)
     put(page, layer="halves", bits=4, per="tensor")
-    shown = numbers(page)
-    assert shown["scale"] == 1 and shown["largest_error"] == 0.5
-    assert shown["sqnr"] == pytest.approx(10 * np.log10((HALVES**2).sum() / ((HALVES - np.rint(HALVES)) ** 2).sum()))
+    for output in (0, 1):
+        put(page, output=output)
+        assert numbers(page)["output_sum"] == np.rint(HALVES[:, output]).sum() != np.floor(HALVES[:, output] + 0.5).sum()
+    assert numbers(page)["scale"] == 1 and numbers(page)["largest_error"] == 0.5
     stairs = page.locator("path.kd-bw-step").get_attribute("d")
     assert stairs.count("H") == 15  # steps of the 15 values
 

@@ -151,7 +151,7 @@ def test_bits(lab, page, opened):
     view.get_by_label("Output drawn").press("End")
     view.get_by_role("radio", name="affine").check()
     view.get_by_role("radio", name="the layer").check()
-    view.get_by_label("Layer").press("ArrowDown")
+    view.get_by_label("Layer", exact=True).press("ArrowDown")
     shows(bits=7, symmetric=False, per="tensor", layer="logits", clip=99, output=7)
     heard("7 False tensor logits 99.0 7")
     lab.run_cell(page, 2)
