@@ -2,6 +2,7 @@
 
 - `affine`: real numbers on a grid of integers, and how the grid is found (calibration).
 - `fake`: a network that computes in floats as if it were quantized, for quantization-aware training; `folding` prepares it.
+- `layerwise`: weights rounded without training, errors made up for.
 - `integers`: a full-int8 .tflite file with integers only, layer by layer.
 - `recorded`: what a network with rounded weights gets right, recorded for every number of bits.
 
@@ -11,6 +12,7 @@ No function changes the model that it is given.
 from .affine import Grid, dequantize, find_grid, quantize, rounded, sqnr, stored_bits
 from .fake import activation_grids, fake_quantized, weight_grid, with_fake_quantization
 from .folding import fold_batch_norms
+from .layerwise import round_layer_by_layer
 from .recorded import load_accuracies
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "fold_batch_norms",
     "load_accuracies",
     "quantize",
+    "round_layer_by_layer",
     "rounded",
     "sqnr",
     "stored_bits",
