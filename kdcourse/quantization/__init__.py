@@ -4,6 +4,7 @@
 - `fake`: a network that computes in floats as if it were quantized, for quantization-aware training; `folding` prepares it.
 - `layerwise`: weights rounded without training, errors made up for.
 - `integers`: a full-int8 .tflite file with integers only, layer by layer.
+- `recorded`: what a network with rounded weights gets right, recorded for every number of bits.
 
 No function changes the model that it is given.
 """
@@ -12,6 +13,7 @@ from .affine import Grid, dequantize, find_grid, quantize, rounded, sqnr, stored
 from .fake import activation_grids, fake_quantized, weight_grid, with_fake_quantization
 from .folding import fold_batch_norms
 from .layerwise import round_layer_by_layer
+from .recorded import load_accuracies
 
 __all__ = [
     "Grid",
@@ -20,6 +22,7 @@ __all__ = [
     "fake_quantized",
     "find_grid",
     "fold_batch_norms",
+    "load_accuracies",
     "quantize",
     "round_layer_by_layer",
     "rounded",
