@@ -37,7 +37,7 @@ class Tensor(NamedTuple):
 
     name: str
     shape: tuple[int, ...]
-    dtype: np.dtype
+    dtype: np.dtype  # that of `ml_dtypes` for int4
     scale: np.ndarray
     zero_point: np.ndarray
     axis: int
@@ -517,20 +517,18 @@ def contents(tflite: bytes) -> Contents:
     types = {number: name.lower() for name, number in vars(schema.TensorType).items() if not name.startswith("_")}
     tensors = []
     for tensor in graph.tensors:
-        how, dtype = tensor.quantization, np.dtype(types[tensor.type]) if hasattr(np, types[tensor.type]) else np.dtype(object)
+        how, kind = tensor.quantization, types[tensor.type]
         scaled = how is not None and how.scale is not None
-        data = model.buffers[tensor.buffer].data
-        shape = tuple(tensor.shape) if tensor.shape is not None else ()
-        known = data is not None and len(data) and dtype.kind in "iuf" and len(data) == math.prod(shape) * dtype.itemsize
+        shape = tuple(map(int, tensor.shape)) if tensor.shape is not None else ()
         tensors.append(
             Tensor(
                 tensor.name.decode(),
-                tuple(map(int, shape)),
-                dtype,
+                shape,
+                _dtype(kind),
                 np.array(how.scale if scaled else [], np.float64),
                 np.array(how.zeroPoint if scaled else [], np.int64),
                 int(how.quantizedDimension) if scaled else 0,
-                np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtype).reshape(shape) if known else None,
+                _constant(model.buffers[tensor.buffer].data, kind, shape),
             )
         )
     operators = []
@@ -539,6 +537,27 @@ def contents(tflite: bytes) -> Contents:
         kind = kinds[max(code.builtinCode, code.deprecatedBuiltinCode)]
         operators.append(Operator(kind, dict(vars(op.builtinOptions)) if op.builtinOptions else {}, list(op.inputs), list(op.outputs)))
     return Contents(tensors, operators, list(graph.inputs), list(graph.outputs))
+
+
+def _dtype(kind: str) -> np.dtype:
+    if kind == "int4":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.int4)
+    return np.dtype(kind) if hasattr(np, kind) else np.dtype(object)
+
+
+def _constant(data, kind: str, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return the numbers of a constant in its shape, or None; two numbers of 4 bits share a byte, the first in its lower half."""
+    dtype, size = _dtype(kind), math.prod(shape)
+    if data is None or not len(data):
+        return None
+    stored = np.asarray(data, np.uint8)
+    if kind == "int4" and len(stored) == (size + 1) // 2:
+        words = np.stack([stored & 15, stored >> 4], axis=1).reshape(-1)[:size]
+        return ((words ^ 8).astype(np.int8) - 8).astype(dtype).reshape(shape)
+    known = dtype.kind in "iuf" and len(stored) == size * dtype.itemsize
+    return np.frombuffer(stored.tobytes(), dtype).reshape(shape) if known else None
 
 
 def every_tensor(tflite: bytes, inputs, delegates: bool = False) -> dict[int, np.ndarray]:
