@@ -96,6 +96,7 @@ benchmarks: $(VENV)/ready ## time and memory of every notebook, latency of the e
 	$(PY) benchmarks/explorer_latency.py
 	$(PY) benchmarks/distillation.py
 	$(PY) benchmarks/pruned_speed.py
+	$(PY) benchmarks/quantized_speed.py
 	$(PY) benchmarks/text_case.py
 
 clean: ## remove the environment and what was built beside the sources
