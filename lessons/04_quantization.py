@@ -28,7 +28,6 @@
 # %% tags=["experiment-setup", "hide-input"]
 # The data, and how the networks of this page are trained and rounded
 import functools
-import itertools
 
 import numpy as np
 from IPython.display import display
@@ -45,7 +44,7 @@ from kdcourse import (
     schematics,
     training,
 )
-from kdcourse.soft_labels import one_hot, soft_targets
+from kdcourse.soft_labels import one_hot
 
 data = datasets.load("mnist-5k")
 labels = one_hot(data.y_train, 10)
@@ -188,8 +187,7 @@ for x in (0.33, 0.0, -0.5, 2.0):
 # This kind of grid is called *affine*. If the zero point is 0, the grid is *symmetric*: it spans as far to the left as to the
 # right, and leaves out the last integer on the left. Weights usually get a symmetric grid and activations an affine one, because a
 # ReLU leaves no negative numbers.
-
-# %% [markdown]
+#
 # ### Exercise 1: find the grid <!-- objective: grid -->
 #
 # Return the scale and the zero point of the affine grid that spans the numbers in `x`. The grid must contain 0. So if all numbers
@@ -241,7 +239,7 @@ from kdcourse.widgets import BitWidthExplorer
 phone = quantization.fold_batch_norms(models.load_trained("mnist-5k-phone"))
 layers = {layer.name: np.asarray(layer.kernel) for layer in phone.layers if layer.weights}
 accuracies = load_accuracies()
-convolutions = {name: layers[name] for name in ("conv1", "conv2", "conv3")}
+convolutions = {name: layers[name] for name in ("conv1", "conv2")}
 BitWidthExplorer(convolutions, accuracies, layer="conv2")
 
 # %% tags=["hide-input"]
@@ -324,8 +322,7 @@ print(f"the file says {known[dense1.outputs[0]][0][unit]}")
 # gives.
 #
 # Floats were needed only once, before the first image came: to find the multiplier and the shift.
-
-# %% [markdown]
+#
 # ### Exercise 2: a factor without floats <!-- objective: integers -->
 #
 # Write a factor between 0 and 1 as an integer and a number of bits to drop: `factor` is about `multiplier / 2**drop`, and
@@ -387,8 +384,9 @@ for row in integers.compare(tflite, data.x_test[:200]):
 # multiplied by $f = \gamma / \sqrt{v + \epsilon}$, and its bias becomes $(b - \mu) f + \beta$. This is called *folding*. A phone
 # then computes nothing for the batch normalization.
 #
-# But folding changes the weights that are rounded: every filter is multiplied by another factor. If the layer has one scale, the
-# filter with the largest factor sets it for all.
+# Folding changes the weights that are rounded: every filter is multiplied by another factor. So one scale for the layer no longer
+# fits them all. The deep dive [04d](04d_choosing_the_bits.ipynb) measures what this costs, with and without folding. With a scale a
+# channel it costs nothing, because the factor goes into the scale.
 #
 # ### Exercise 3: fold it <!-- objective: fold -->
 #
@@ -418,96 +416,19 @@ with quiz.check("the folded layer"):
         assert np.allclose(mine, wanted), "weights and bias of the folded layer"
 
 # %% [markdown]
-# ### Does it matter how many scales there are?
-#
-# We train each network with five seeds and round its weights to 8 and to 4 bits. The activations have 8 bits. *Fake quantization*
-# computes this: floats, which are put on the grid and used as floats. So the numbers are those of the phone, except for the
-# rounding of a few sums.
-#
-# The second network is made for phones. It has **depthwise** convolutions, in which a filter sees one channel only, so it has few
-# weights a filter.
-#
-# **Predict first.** One scale for the layer, with 8 bits: which of the two networks loses more?
-
-
-# %% tags=["experiment"]
-# One scale a channel or one for the layer
-@functools.lru_cache(maxsize=2)
-def not_folded(seed, separable):
-    """A network with its BatchNormalizations, as it was trained."""
-    build, rate = (models.separable_cnn, 0.01) if separable else (models.phone_cnn, 0.005)
-    return train(build, seed, 600, rate)
-
-
-@evidence.experiment(
-    "accuracy on the test split",
-    compare=[
-        ("a scale a channel", "float"),
-        ("one scale", "a scale a channel"),
-        ("one scale, not folded", "one scale"),
-    ],
-    cases={
-        "scales_8": {"bits": 8, "separable": False},
-        "scales_4": {"bits": 4, "separable": False},
-        "scales_separable_8": {"bits": 8, "separable": True},
-        "scales_separable_4": {"bits": 4, "separable": True},
-    },
-    sentinel="scales_separable_8",
-)
-def scales(seed, bits, separable):
-    network = not_folded(seed, separable)
-    folded = quantization.fold_batch_norms(network)
-    return {
-        "float": right(folded),
-        "a scale a channel": right(rounded(folded, bits)),
-        "one scale": right(rounded(folded, bits, per="tensor")),
-        "one scale, not folded": right(rounded(network, bits, per="tensor")),
-    }
-
-
-plots.accuracies(
-    evidence.load("scales_8"), title="With 8 bits the number of scales makes no difference"
-)
-
-# %% tags=["hide-input"]
-# Three more: the same network with 4 bits, and the separable one
-for name, title in {
-    "scales_4": "With 4 bits this network loses little, with any number of scales",
-    "scales_separable_8": "The separable network with 8 bits: still no difference",
-    "scales_separable_4": "The separable network with 4 bits: one scale for a layer ruins it",
-}.items():
-    display(plots.accuracies(evidence.load(name), title=title))
-
-# %% [markdown]
-# **Answer.** Neither, with 8 bits: between one scale and a scale a channel
-# {{scales_separable_8 | one scale | a scale a channel | no difference: no difference}} was found in the separable network, and
-# {{scales_8 | one scale | a scale a channel | no difference: no difference}} in the other one. The often heard advice that
-# depthwise convolutions need a scale a channel did not show at 8 bits here.
-#
-# It shows at 4 bits. The separable network reads {{scales_separable_4 | float | mean}} as floats,
-# {{scales_separable_4 | a scale a channel | mean}} with a scale a channel, and {{scales_separable_4 | one scale | mean}} with one
-# scale. So one scale {{scales_separable_4 | one scale | a scale a channel | loses: loses}} to a scale a channel by
-# {{scales_separable_4 | one scale | a scale a channel | size}}. In the first network the same step costs little:
-# {{scales_4 | one scale | a scale a channel | difference}}.
-#
-# And folding? Without it, one scale reads {{scales_separable_4 | one scale, not folded | mean}} in the separable network. So it
-# {{scales_separable_4 | one scale, not folded | one scale | wins: wins}} by
-# {{scales_separable_4 | one scale, not folded | one scale | size}}. Folding multiplies each filter by another factor, and one scale
-# cannot serve them all. With a scale a channel the factor goes into the scale, so folding costs nothing.
-
-# %% [markdown]
 # ## Which images tell the range?
 #
 # The weights lie in the file, but the activations are only there when an image comes. So a few images must tell how large the
-# activations become. They are the **calibration set**. Three ways find the range from them:
+# activations become. They are the **calibration set**, also called representative data set. Three ways find the range from them:
 #
 # - *min-max*: from the smallest to the largest number.
 # - *percentile*: 0.1% of the numbers may lie outside.
 # - *least error*: of 96 shares of the min-max range, the one whose rounded numbers have the smallest squared error.
 #
-# The next experiment rounds only the activations, to 8 bits and to 4 bits. LiteRT has no 4-bit activations, so that part runs in
-# fake quantization only. The last two variants have a calibration set of other images than those that will come: noise, and digits
-# that are four times too dark.
+# The next experiment trains the network with several **seeds** and rounds only its activations, to 8 bits and to 4 bits. It
+# computes in **fake quantization**: the numbers lie on the grid, but are floats. LiteRT has no 4-bit activations, so that part runs
+# in fake quantization only. The last two variants have a calibration set of other images than those that will come: noise, and
+# digits that are four times too dark.
 #
 # **Predict first.** With 8 bits, how many points does a calibration set of a single image cost? And which of the two wrong sets
 # costs more?
@@ -528,6 +449,7 @@ for name, title in {
         ("100 images, too dark", "100 images"),
     ],
     cases={"calibration_8": {"bits": 8}, "calibration_4": {"bits": 4}},
+    sentinel="calibration_8",
 )
 def calibration(seed, bits):
     base, rng = float_network(seed), np.random.default_rng(seed)
@@ -575,8 +497,7 @@ plots.accuracies(
 # little, because there are 256 integers. But a range that is too small clips every bright pixel and every large activation. So what
 # matters is that the set *reaches the largest numbers* that will come. How many images that takes depends on the data. Digits are
 # alike, and we tested no other images.
-
-# %% [markdown]
+#
 # ### Exercise 4: a range that leaves some numbers outside <!-- objective: calibration -->
 #
 # Return the smallest and the largest number of a range that leaves half of `outside` per cent of the numbers below it and half
@@ -618,7 +539,11 @@ with quiz.check("the range by percentile"):
 # - **4-bit weights** go with float activations.
 # - **mixed**: one layer, the largest, has 4 bits.
 #
-# **Predict first.** Which file is the smallest, which is the fastest, and which is slower than float32?
+# The columns: bytes, bytes after gzip, memory that a fresh process needs more, time of one image at one thread (the median of 200
+# and how far 10% to 90% of them reach), this time divided by that of float32, accuracy, and the share of the test images with the
+# same answer as float32.
+#
+# **Predict first.** Which file is the smallest, which is the fastest, and which are slower than float32?
 
 # %%
 float32 = litert.to_tflite(phone)
@@ -631,37 +556,45 @@ for recipe in ("weight_int4", "dynamic_int8", "static_int8"):
 files["quantizer static, dense1 4 bits"] = litert.quantized(
     float32, "static_int8", examples, bits={"dense1": 4}
 )
-rows = measure.compare_files(files, data.x_test, data.y_test)
-
-# %% tags=["hide-input"]
-# The big table
-print(
-    f"{'':32}{'bytes':>8}{'gzip':>9}{'µs':>8}{'10-90%':>15}{'time':>7}{'memory':>8}{'right':>8}{'as float32':>11}"
-)
-for row in rows:
-    span = f"{1e6 * row.low:.0f}-{1e6 * row.high:.0f}"
-    print(
-        f"{row.name:32}{row.bytes:8,}{row.gzip:9,}{1e6 * row.median:8.0f}{span:>15}{row.ratio:7.2f}"
-        f"{row.memory / 1e6:5.1f} MB{row.accuracy:8.1%}{row.agreement:11.1%}"
-    )
+print(measure.file_table(measure.compare_files(files, data.x_test, data.y_test)))
 
 # %% [markdown]
-# **Answer.** The smallest file has 4-bit weights. The slowest is int16x8. Its activations are finer than those of int8, but LiteRT
-# has no fast routine for it, so its plain loops run. The table shows how many times slower that is.
+# **Answer.** The smallest files have 4-bit weights. The slowest is int16x8. Its activations are finer than those of int8, but
+# LiteRT has no fast routine for it here, so its plain loops run.
 #
-# Which one is the fastest depends on the machine, so read the column *time*, which divides by the time of float32. On the processor
-# that made the table stored here, the dynamic range of the converter was the fastest, and full int8 was no faster than float32.
-# This processor has wide routines for floats, and the network is small. We expected full int8 to be twice as fast, as it was on
-# another processor that we tried before. So "int8 is faster" is a claim about a routine on a processor. It must be measured on the
-# phone that counts. A desktop processor says which file is smaller and what it answers. It does not say how long a phone takes.
+# Which file is the fastest depends on the machine. On the processor that made the table stored here, the dynamic range of the
+# converter was the fastest, and full int8 was *slower* than float32, although the processor has instructions for products of 8-bit
+# integers. Weights alone in 4 bits save bytes and cost time, because they are turned into floats again while the network runs. The
+# memory is mostly that of LiteRT itself.
 #
-# Weights alone in 4 bits (*weight_int4*) save bytes and cost time, because they are turned into floats again while the network
-# runs. The memory is mostly that of LiteRT itself.
-#
-# And the accuracy? All files with 8 bits read nearly the same digits as float32. The experiment above gives the interval of the
+# And the accuracy? All files with 8 bits read nearly the same digits as float32. The deep dive 04d gives the interval of the
 # difference: {{scales_8 | a scale a channel | float | interval}} points for 8 bits with a scale a channel. If you allow a loss of
 # half a point, the whole interval is on the good side. In bytes, a full-int8 file is not quite a quarter of float32, because
 # scales, biases and the structure of the network stay.
+#
+# Why is int8 not faster? Look inside.
+#
+# **Predict first.** We cut the network behind its first pooling, and measure both parts in float32 and in int8. Which part is
+# faster in int8?
+
+# %%
+import keras
+
+middle = phone.get_layer("pool1").output
+first, rest = keras.Model(phone.inputs, middle), keras.Model(middle, phone.outputs)
+parts = {"first": (first, examples), "rest": (rest, first.predict(examples, verbose=0))}
+for name, (part, images) in parts.items():
+    pair = {kind: litert.to_tflite(part, kind, images) for kind in ("float32", "int8")}
+    taken = {kind: 1e6 * measure.latency(file).median for kind, file in pair.items()}
+    print(f"{name}: float32 {taken['float32']:.1f} µs, int8 {taken['int8']:.1f} µs")
+
+# %% [markdown]
+# **Answer.** In the output stored here, only the rest: there int8 takes less than half of the time. The first part is several times
+# slower in int8, and this eats the gain. Its convolution reads a single channel, so a filter has only nine weights. Our explanation
+# is that the integer routine is made for many channels and pays for places that stay empty. We did not look into the routine.
+#
+# So "int8 is faster" is a claim about a routine, a shape and a processor. A desktop processor tells which file is smaller and what
+# it answers. It does not tell how long a phone takes: measure there, and measure layer by layer before you blame the integers.
 
 # %% [markdown]
 # ## Training through the rounding
@@ -706,8 +639,7 @@ for through in (False, True):
 # `w + stop_gradient(stairs - w)` is the whole trick. Its value is `stairs`, and its gradient is that of `w`. A network does the
 # same with all weights and all activations. In the package, `with_fake_quantization` puts this into each layer of a Keras model,
 # and an ordinary `fit` trains it.
-
-# %% [markdown]
+#
 # ### Exercise 5: where the gradient stops <!-- objective: train -->
 #
 # Return the gradient that reaches the weights, if `above` is the gradient of the loss with respect to the rounded weights. A weight
@@ -834,150 +766,27 @@ for bits, title in {
 # {{weights_of_4_bits | trained | small float network | size}}.
 
 # %% [markdown]
-# ### Who may teach?
+# ### Exercise 6: what the weights take <!-- objective: files -->
 #
-# QAT needs targets. They can be the labels, or the soft labels of a teacher. The teacher here is the large network of chapter 01.
-# But the float network itself can be the teacher, too: its answers are what the rounded network has lost.
-#
-# **Predict first.** At 2 bits, which of the three trains the best network?
-
-# %% tags=["experiment"]
-# What the training at 2 bits learns from
-TAUGHT = {"the teacher": (4, 0.003), "its float network": (4, 0.001)}  # temperature, rate
-
-
-@evidence.experiment(
-    "accuracy on the test split",
-    compare=[
-        ("the teacher", "labels"),
-        ("its float network", "labels"),
-        ("the teacher", "its float network"),
-    ],
-)
-def who_trains(seed):
-    base, teacher = float_network(seed), models.load_logits("mnist-5k-teacher").train
-    results = {"labels": right(trained_on(rounded(base, 2), seed, RATES[2]))}
-    for name, said in {
-        "the teacher": teacher,
-        "its float network": training.logits(base, data.x_train),
-    }.items():
-        T, rate = TAUGHT[name]
-        soft = soft_targets(said, T)
-        network = trained_on(rounded(base, 2), seed, rate, soft, temperature=T)
-        results[name] = right(network)
-    return results
-
-
-plots.accuracies(
-    evidence.load("who_trains"), title="At 2 bits the teacher trains the best network, by a little"
-)
-
-# %% [markdown]
-# **Answer.** The teacher: its network reads {{who_trains | the teacher | mean}}, against {{who_trains | labels | mean}} with labels
-# and {{who_trains | its float network | mean}} with the answers of the float network. Against labels this
-# {{who_trains | the teacher | labels | no difference: makes no clear difference}}. Against the float network the teacher
-# {{who_trains | the teacher | its float network | wins: wins}} by {{who_trains | the teacher | its float network | size}}. So the
-# float network is not the best teacher of its own rounded copy here. One explanation is that the larger teacher reads more digits
-# right. We did not test it.
-
-# %% [markdown]
-# ### Bits layer by layer
-#
-# Must all layers have the same number of bits? The five layers of the network have 144, 4,608, 18,432, 55,296 and 960 weights. So
-# the bits of the first layer cost nearly nothing. For each layer we measure on the *validation* split what 2, 3, 4 or 8 bits of
-# this layer alone leave. Then we take the choice with the largest sum of these accuracies among all choices with at most 2.5 bits a
-# weight on average, or at most 3. The rivals are a choice *drawn* at random with the same average, and the same bits *each*.
-#
-# **Predict first.** Does 2.5 bits, chosen, beat 3 bits each?
-
-# %% tags=["experiment"]
-# Bits chosen layer by layer
-SIZES = {"conv1": 144, "conv2": 4608, "conv3": 18432, "dense1": 55296, "logits": 960}  # weights
-CHOICES = [
-    dict(zip(SIZES, bits, strict=True)) for bits in itertools.product((2, 3, 4, 8), repeat=5)
-]
-
-
-def mean_bits(bits):
-    """Bits a weight, for bits by layer."""
-    return sum(bits[layer] * size for layer, size in SIZES.items()) / sum(SIZES.values())
-
-
-@evidence.experiment(
-    "accuracy on the test split",
-    compare=[
-        ("2.5 bits, chosen", "2.5 bits, drawn"),
-        ("2.5 bits, chosen", "3 bits each"),
-        ("3 bits, chosen", "3 bits each"),
-        ("2 bits, errors made up for", "2.5 bits, chosen"),
-        ("3 bits, errors made up for", "3 bits, chosen"),
-    ],
-)
-def mixed(seed):
-    base, rng = float_network(seed), np.random.default_rng(seed)
-    alone = {
-        (layer, bits): right(rounded(base, {layer: bits}), "validation")
-        for layer in SIZES
-        for bits in (2, 3, 4, 8)
-    }
-    fits = {most: [bits for bits in CHOICES if mean_bits(bits) <= most] for most in (2.5, 3)}
-    chosen = {
-        most: max(few, key=lambda bits: (sum(alone[one] for one in bits.items()), -mean_bits(bits)))
-        for most, few in fits.items()
-    }
-    near = [bits for bits in fits[2.5] if mean_bits(bits) > 2.4]
-    networks = {
-        "2 bits each": rounded(base, 2),
-        "2.5 bits, chosen": rounded(base, chosen[2.5]),
-        "2.5 bits, drawn": rounded(base, near[rng.integers(len(near))]),
-        "3 bits each": rounded(base, 3),
-        "3 bits, chosen": rounded(base, chosen[3]),
-        "2 bits, errors made up for": made_up_for(base, 2),
-        "3 bits, errors made up for": made_up_for(base, 3),
-    }
-    return {name: right(network) for name, network in networks.items()}
-
-
-plots.accuracies(
-    evidence.load("mixed"),
-    title="Chosen bits help below 3 bits, and making up for errors helps more",
-)
-
-# %% [markdown]
-# **Answer.** No. With 2.5 bits, chosen, the network reads {{mixed | 2.5 bits, chosen | mean}}. With 3 bits each it reads
-# {{mixed | 3 bits each | mean}}. A choice that is drawn at random reads {{mixed | 2.5 bits, drawn | mean}}, and its results lie far
-# apart.
-#
-# With 3 bits on average, choosing {{mixed | 3 bits, chosen | 3 bits each | no difference: makes no clear difference}} against the
-# same bits for all. One layer has 70% of the weights, so there is not much to choose. Making up for the errors does more than
-# choosing: it needs no measurement layer by layer, and with 3 bits each it reads {{mixed | 3 bits, errors made up for | mean}}.
-
-# %% [markdown]
-# ### Exercise 6: what the mean costs <!-- objective: files -->
-#
-# Return how many bytes the weights take: `bits` is a dict of bits by layer, and `sizes` a dict of weights by layer. Each of a
-# layer's `channels` has a scale of 4 bytes.
+# Return how many bytes the weights of all layers take with `bits` bits each. Every channel has a scale of 4 bytes. `layers` is a
+# dict of arrays, and the channels are the last axis of an array.
 
 
 # %% tags=["solution"]
-def my_bytes(bits, sizes, channels):
+def my_bytes(layers, bits):
     """Return the bytes of the weights and the scales of all layers."""
-    return sum(bits[layer] * sizes[layer] / 8 + 4 * channels[layer] for layer in sizes)
+    return sum(w.size * bits / 8 + 4 * w.shape[-1] for w in layers.values())
 
 
 # %% [markdown] tags=["answer"]
-# With few bits the scales count: at 2 bits a filter of 9 weights takes 2.25 bytes, and its scale takes 4.
+# With few bits the scales count. A filter of nine weights takes 2.25 bytes at 2 bits, and its scale takes 4.
 
 # %% tags=["check"]
 # Check the bytes
 with quiz.check("the bytes of the weights"):
-    channels = {layer: weights.shape[-1] for layer, weights in layers.items()}
-    for count in (2, 4, 8):
-        told = my_bytes(dict.fromkeys(SIZES, count), SIZES, channels)
-        wanted = sum(
-            quantization.stored_bits(weights, count, "channel") for weights in layers.values()
-        )
-        assert told == wanted / 8, f"{count} bits for all layers"
+    for bits in (2, 4, 8):
+        stored = [quantization.stored_bits(w, bits, "channel") for w in layers.values()]
+        assert my_bytes(layers, bits) == sum(stored) / 8, f"{bits} bits for all layers"
 
 # %% [markdown]
 # ## What goes wrong
@@ -1006,79 +815,11 @@ print(
 # phone, and compare the accuracy. The deep dive 04c shows a file that the check does refuse, and more ways in which tools fail.
 
 # %% [markdown]
-# ## How the settings were chosen
+# ### How the settings were chosen
 #
-# Learning rates, temperatures and the way to the range were searched on the **validation split**, with two seeds of their own. The
-# verdicts above come from other seeds and from the test split. Every variant that is trained has its own search. The best setting
-# must not lie at the edge of what was tried.
-
-
-# %% tags=["experiment"]
-# The search for the learning rates
-@evidence.experiment(
-    "accuracy on the validation split",
-    compare=[],
-    grid=["{}, T={T}, rate {rate}", "{}, rate {rate}"],
-)
-def choice_of_rates(seed):
-    base = float_network(seed)
-    teacher = models.load_logits("mnist-5k-teacher").train
-    own = training.logits(base, data.x_train)
-    tried = {
-        f"float network, rate {rate}": lambda rate=rate: float_network(seed, rate=rate)
-        for rate in (0.0025, 0.005, 0.01)
-    }
-    for rate in (0.0001, 0.0003, 0.001, 0.003):
-        tried[f"float, trained on, rate {rate}"] = lambda r=rate: trained_on(copied(base), seed, r)
-        for b in (8, 4, 2):
-            name = f"{b} bits, trained, rate {rate}"
-            tried[name] = lambda r=rate, b=b: trained_on(rounded(base, b), seed, r)
-    for signal, said in (("the teacher", teacher), ("its float network", own)):
-        for T, rate in ((1, 0.001), (4, 0.0003), (4, 0.001), (4, 0.003), (8, 0.001)):
-            tried[f"2 bits, taught by {signal}, T={T}, rate {rate}"] = lambda r=rate, T=T, z=said: (
-                trained_on(rounded(base, 2), seed, r, soft_targets(z, T), temperature=T)
-            )
-    for rate in (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08):
-        for b in SMALL:
-            name = f"as many bytes as with {b} bits, rate {rate}"
-            tried[name] = lambda r=rate, b=b: small_network(seed, b, r)
-    for rate in (0.0025, 0.005, 0.01, 0.02, 0.04):
-        name = f"separable network, rate {rate}"
-        tried[name] = lambda r=rate: float_network(seed, models.separable_cnn, r)
-    for method in ("minmax", "mse"):
-        for b in (8, 4, 2):
-            name = f"{b} bits, errors made up for, {method}"
-            tried[name] = lambda b=b, method=method: made_up_for(base, b, method)
-    return {name: right(make(), "validation") for name, make in tried.items()}
-
-
-evidence.load("choice_of_rates")
-
-
-# %% tags=["experiment"]
-# The search goes on where the best rate was the largest
-@evidence.experiment(
-    "accuracy on the validation split",
-    compare=[],
-    grid=["{}, T={T}, rate {rate}", "{}, rate {rate}"],
-    extends="choice_of_rates",
-)
-def choice_of_higher_rates(seed):
-    base, results = float_network(seed), {}
-    soft = soft_targets(models.load_logits("mnist-5k-teacher").train, 4)
-    for rate in (0.01, 0.03):
-        for b in (8, 4, 2):
-            network = trained_on(rounded(base, b), seed, rate)
-            results[f"{b} bits, trained, rate {rate}"] = right(network, "validation")
-        network = trained_on(rounded(base, 2), seed, rate, soft, temperature=4)
-        name = f"2 bits, taught by the teacher, T=4, rate {rate}"
-        results[name] = right(network, "validation")
-    return results
-
-
-evidence.load("choice_of_higher_rates")
-
-# %% [markdown]
+# The learning rates were searched on the **validation split**, with two seeds of their own, for each network that is trained. The
+# verdicts come from other seeds and from the test split. The search stands in the deep dive [04d](04d_choosing_the_bits.ipynb).
+#
 # ## Quiz
 
 # %%
@@ -1106,22 +847,20 @@ quiz.show("04_quantization")
 # *Common wrong answer.* "You always need quantization-aware training below 8 bits." At 4 bits the better rounding was enough here.
 #
 # *See it hold:* the big table and the pictures of the three experiments with 8, 4 and 2 bits.
-
-# %% [markdown]
+#
 # ## Summary
 #
 # - A scale and a zero point tie integers to real numbers. What lies inside the grid is rounded, what lies outside is clipped.
 # - A full-int8 network computes with integers only, and we computed every one of them.
-# - With 8 bits the number of scales did not matter here. With 4 bits, one scale for a layer ruined the network with depthwise
-#   convolutions.
 # - A few calibration images were enough, even noise. A set that was too dark ruined the network.
 # - At 8 and 4 bits rounding was enough. At 2 bits training was needed, and a small float network of equal bytes was as good.
 # - A file that a converter wrote without an error can still be useless. Run it on images as they will come.
 #
 # ## What's next
 #
-# Two deep dives belong to this chapter. [04b](04b_quantizing_a_transformer.ipynb) quantizes a transformer to 3 bits and explains
-# GPTQ and AWQ. [04c](04c_quantization_tools.ipynb) shows the tools and how they fail.
+# Three deep dives belong to this chapter. [04b](04b_quantizing_a_transformer.ipynb) quantizes a transformer to 3 bits and explains
+# GPTQ and AWQ. [04c](04c_quantization_tools.ipynb) shows the tools and how they fail. [04d](04d_choosing_the_bits.ipynb) chooses
+# scales and bits layer by layer, and a teacher.
 #
 # ## References
 #
@@ -1134,4 +873,3 @@ quiz.show("04_quantization")
 #   estimator.
 # - S. Esser et al. (2020), [Learned step size quantization](https://arxiv.org/abs/1902.08153).
 # - E. Frantar et al. (2022), [GPTQ](https://arxiv.org/abs/2210.17323): errors that later weights make up for.
-# - Z. Dong et al. (2019), [HAWQ](https://arxiv.org/abs/1905.03696): bits layer by layer.
