@@ -761,9 +761,7 @@ for bits, title in {
 # But look at the simple rival. The small float network, which takes as many bytes, reads
 # {{weights_of_2_bits | small float network | mean}}. Against it, the trained 2-bit network
 # {{weights_of_2_bits | trained | small float network | no difference: makes no clear difference}}. And the small one needs fewer
-# multiplications and no special routine. So here 2 bits buy nothing. At 4 bits they do: the trained network
-# {{weights_of_4_bits | trained | small float network | wins: wins}} by
-# {{weights_of_4_bits | trained | small float network | size}}.
+# multiplications and no special routine. So here 2 bits buy nothing.
 
 # %% [markdown]
 # ### Exercise 6: what the weights take <!-- objective: files -->
