@@ -314,16 +314,22 @@ plots.accuracies(
 
 # %% tags=["hide-input"]
 # The differences
-plots.verdicts(evidence.load("mixed"), title="Choosing the bits: most differences are not clear")
+plots.verdicts(
+    evidence.load("mixed"),
+    title="Chosen bits beat drawn ones, and making up for errors beats choosing",
+)
 
 # %% [markdown]
-# **Answer.** No. With 2.5 bits, chosen, the network reads {{mixed | 2.5 bits, chosen | mean}}. With 3 bits each it reads
-# {{mixed | 3 bits each | mean}}. A choice that is drawn at random reads {{mixed | 2.5 bits, drawn | mean}}, and its results lie far
-# apart.
+# **Answer.** No. With 2.5 bits, chosen, the network reads {{mixed | 2.5 bits, chosen | mean}}, and with 3 bits each it reads
+# {{mixed | 3 bits each | mean}}. So it {{mixed | 2.5 bits, chosen | 3 bits each | loses: loses}} by
+# {{mixed | 2.5 bits, chosen | 3 bits each | size}}. But the choice is no luck: bits that are drawn read
+# {{mixed | 2.5 bits, drawn | mean}}, and their results lie far apart.
 #
 # With 3 bits on average, choosing {{mixed | 3 bits, chosen | 3 bits each | no difference: makes no clear difference}} against the
-# same bits for all. One layer has 70% of the weights, so there is not much to choose. Making up for the errors does more than
-# choosing: it needs no measurement layer by layer, and with 3 bits each it reads {{mixed | 3 bits, errors made up for | mean}}.
+# same bits for all. One layer has 70% of the weights, so there is not much to choose. Making up for the errors does more. It needs
+# no measurement layer by layer, and with 3 bits each it reads {{mixed | 3 bits, errors made up for | mean}}. So it
+# {{mixed | 3 bits, errors made up for | 3 bits, chosen | wins: beats}} the chosen bits by
+# {{mixed | 3 bits, errors made up for | 3 bits, chosen | size}}.
 #
 # ### What goes wrong
 #
@@ -435,7 +441,8 @@ plots.accuracies(
 # %% tags=["hide-input"]
 # The differences
 plots.verdicts(
-    evidence.load("who_trains"), title="The teacher against labels and against the float network"
+    evidence.load("who_trains"),
+    title="The teacher beats the float network; against labels nothing is clear",
 )
 
 # %% [markdown]
@@ -443,8 +450,8 @@ plots.verdicts(
 # and {{who_trains | its float network | mean}} with the answers of the float network. Against labels this
 # {{who_trains | the teacher | labels | no difference: makes no clear difference}}. Against the float network the teacher
 # {{who_trains | the teacher | its float network | wins: wins}} by {{who_trains | the teacher | its float network | size}}. So the
-# float network is not the best teacher of its own rounded copy here. One explanation is that the larger teacher reads more digits
-# right. We did not test it.
+# float network is not the best teacher of its own rounded copy. One explanation is that the larger teacher reads more digits right.
+# We did not test it.
 
 # %% [markdown]
 # ## How the settings were chosen
