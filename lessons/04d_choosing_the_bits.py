@@ -145,7 +145,7 @@ sheet
 # filter is multiplied by a factor instead, and these factors differ.
 #
 # We ask two networks. The first one is that of chapter 04. The second one is made for phones: its convolutions are *depthwise*, so
-# a filter sees one channel only and has nine weights. Both are trained for 600 **updates** and rounded. Four variants:
+# a filter sees one channel only and has nine weights. Both are trained for 600 **updates** and rounded. Four **variants**:
 #
 # - *float*: not rounded.
 # - *a scale a channel*: folded, then rounded.
@@ -196,12 +196,24 @@ plots.accuracies(
 
 # %% tags=["hide-input"]
 # Three more: the same network with 4 bits, and the separable one
-for name, title in {
-    "scales_4": "With 4 bits this network loses little, with any number of scales",
-    "scales_separable_8": "The separable network with 8 bits: still no difference",
-    "scales_separable_4": "The separable network with 4 bits: one scale for a layer ruins it",
-}.items():
-    display(plots.accuracies(evidence.load(name), title=title))
+display(
+    plots.accuracies(
+        evidence.load("scales_4"),
+        title="With 4 bits this network loses little, with any number of scales",
+    )
+)
+display(
+    plots.accuracies(
+        evidence.load("scales_separable_8"),
+        title="The separable network with 8 bits: still no difference",
+    )
+)
+display(
+    plots.accuracies(
+        evidence.load("scales_separable_4"),
+        title="The separable network with 4 bits: one scale for a layer ruins it",
+    )
+)
 
 # %% [markdown]
 # **Answer.** Neither, with 8 bits: between one scale and a scale a channel
@@ -457,9 +469,9 @@ plots.verdicts(
 # ## How the settings were chosen
 #
 # The **learning rates** and temperatures of chapter 04 and of this page were searched on the validation split, with two **seeds**
-# of their own. The verdicts come from other seeds and from the **test split**. Every variant that is trained has its own search.
-# The best setting must not lie at the edge of what was tried. Where it did, the search went on: the second table continues the
-# first one.
+# of their own. The **verdicts** come from other seeds and from the **test split**. Every variant that is trained has its own
+# search. The best setting must not lie at the edge of what was tried. Where it did, the search went on: the second table continues
+# the first one.
 
 
 # %% tags=["experiment"]
@@ -555,7 +567,8 @@ quiz.show("04d_choosing_the_bits")
 # cannot.
 #
 # *See it hold:* the pictures of the four scale experiments.
-#
+
+# %% [markdown]
 # ## Summary
 #
 # - With 8 bits the number of scales did not matter here. With 4 bits, one scale for a layer ruined the network with depthwise
@@ -565,8 +578,7 @@ quiz.show("04d_choosing_the_bits")
 #
 # ## What's next
 #
-# [05 Architecture search](https://arxiv.org/abs/1905.03696) is in preparation. The deep dive [04c](04c_quantization_tools.ipynb)
-# shows the tools.
+# Chapter 05 is in preparation. The deep dive [04c](04c_quantization_tools.ipynb) shows the tools.
 #
 # ## References
 #
