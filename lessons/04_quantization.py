@@ -268,8 +268,7 @@ for bits in (8, 6, 5, 4, 3, 2):
 
 # %% [markdown]
 # **Answer.** With 5 bits the network still reads nearly as many digits as with floats. With 4 bits one scale for the layer costs
-# more than a point, and one scale a channel costs less. So nearly half of the file's quarter could go, too. With 2 bits the network
-# is ruined.
+# more than a point, and one scale a channel costs less. With 2 bits the network is ruined.
 #
 # The SQNR says why it goes so fast in the end. Each bit that you take away makes the step twice as long, so the power of the errors
 # grows four times. That is 6 dB for each bit, in both columns. A scale a channel gains about 4 dB in this layer, because one scale
@@ -290,9 +289,8 @@ for bits in (8, 6, 5, 4, 3, 2):
 # scale. It would not work if each *input* had a scale of its own.
 #
 # The sum must then become an 8-bit integer for the next layer. For that it is multiplied by $m = s_x s_w / s_y$, which is usually
-# below
-# 1. The phone has no floats at this place. It multiplies by an integer with 31 bits and then drops the last bits of the product,
-# which is a division by a power of two. This is called *requantization*.
+# less than one. The phone has no floats at this place. It multiplies by an integer with 31 bits and then drops the last bits of the
+# product, which is a division by a power of two. This is called *requantization*.
 #
 # The next cell makes a full-int8 .tflite file and computes one neuron of it for one image.
 #
@@ -577,7 +575,7 @@ print(measure.file_table(measure.compare_files(files, data.x_test, data.y_test))
 import keras
 
 middle = phone.get_layer("pool1").output
-first, rest = keras.Model(phone.inputs, middle), keras.Model(middle, phone.outputs)
+first, rest = keras.Model(phone.inputs[0], middle), keras.Model(middle, phone.outputs[0])
 parts = {"first": (first, examples), "rest": (rest, first.predict(examples, verbose=0))}
 for name, (part, images) in parts.items():
     pair = {kind: litert.to_tflite(part, kind, images) for kind in ("float32", "int8")}
