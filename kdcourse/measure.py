@@ -321,7 +321,8 @@ def resident_memory(tflite: bytes) -> int:
     """Return by how many bytes a fresh process grows when it loads a .tflite file and answers examples, one thread, with XNNPACK.
 
     Counted from the moment at which LiteRT is imported: the file, the weights in the order that the routines like, the activations, and
-    the pages of LiteRT's code that run for the first time, which are most of the 3 to 4 MB of a small network. `peak_memory` tells what is the network's own.
+    the pages of LiteRT's code that run for the first time, which are most of the 3 to 4 MB of a small network. `peak_memory` tells what is
+    the network's own.
 
     Raises:
         ValueError: `tflite` is not the bytes of a .tflite file.
