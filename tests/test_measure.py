@@ -319,6 +319,11 @@ def test_what_is_no_file_is_not_measured(files, sentence):
         measure.compare_files(files, np.zeros((2, 28, 28, 1)), np.zeros(2, int))
 
 
+def test_what_python_loads_does_not_count_as_memory_of_a_file():
+    """NumPy's random numbers alone would be 5 MB."""
+    assert len(tflite := litert.to_tflite(linear())) / 1e6 < measure.resident_memory(tflite) / 1e6 < 6
+
+
 def test_a_process_that_cannot_run_a_file_is_a_refusal():
     with pytest.raises(ValueError, match="tflite must be"):
         measure.resident_memory(b"no file")
