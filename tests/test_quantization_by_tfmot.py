@@ -91,8 +91,8 @@ def test_a_layer_in_leave_is_trained_in_floats_and_the_file_is_int8_all_the_same
 
 def test_a_teacher_can_guide_the_training():
     logits = 5 * Y - 2
-    how = {"loss": losses.distillation_loss(temperature=2.0, alpha=1.0)}
-    taught = train_for_int8(linear(), X, losses.pack(np.full(len(X), -1), logits), **HOW, **how)
+    how = {"loss": losses.distillation_loss(temperature=2.0, alpha=1.0), "learning_rate": 0.05}
+    taught = train_for_int8(linear(), X, losses.pack(np.full(len(X), -1), logits), **HOW | how)
     assert measure.accuracy(training.logits(taught, X), LABELS) > 0.9
 
 
