@@ -2,6 +2,7 @@
 
 - `affine`: real numbers on a grid of integers, and how the grid is found (calibration).
 - `fake`: a network that computes in floats as if it were quantized, for quantization-aware training; `folding` prepares it.
+- `layerwise`: weights rounded without training, errors made up for.
 - `integers`: a full-int8 .tflite file with integers only, layer by layer.
 - `codebooks`: a few different weights in a layer, wherever on the line they lie.
 - `by_tfmot`: training for 8 bits, and training with codebooks, by TFMOT.
@@ -14,6 +15,7 @@ from .by_tfmot import train_clustered, train_for_int8
 from .codebooks import codebook_bits, find_codebook, indices, look_up, with_codebooks
 from .fake import activation_grids, fake_quantized, weight_grid, with_fake_quantization
 from .folding import fold_batch_norms
+from .layerwise import round_layer_by_layer
 
 __all__ = [
     "Grid",
@@ -27,6 +29,7 @@ __all__ = [
     "indices",
     "look_up",
     "quantize",
+    "round_layer_by_layer",
     "rounded",
     "sqnr",
     "stored_bits",
