@@ -44,8 +44,8 @@ def train_for_int8(
     `leave` only. ``training.logits`` reads the model. It is saved as ``.h5`` or by its weights: from ``.keras`` it does not load.
 
     TFMOT rounds the weights of a convolution with one scale a channel, others with one scale a layer; the converter folds a
-    BatchNormalization behind them. The ranges of activations are moving averages over batches, with momentum 0.999: give it some hundred updates. A BatchNormalization goes
-    on learning its statistics, so in a model that learned little before, its momentum is better 0.9 than Keras's 0.99.
+    BatchNormalization behind them. The ranges of activations are moving averages over batches, with momentum 0.999: give them some hundred
+    updates. A BatchNormalization goes on learning its statistics: with few updates let its momentum be 0.9, not Keras's 0.99.
 
     Source: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference".
 
