@@ -6,6 +6,7 @@
 - `integers`: a full-int8 .tflite file with integers only, layer by layer.
 - `codebooks`: a few different weights in a layer, wherever on the line they lie.
 - `by_tfmot`: training for 8 bits, and training with codebooks, by TFMOT.
+- `recorded`: what a network with rounded weights gets right, recorded for every number of bits.
 
 No function changes the model that it is given.
 """
@@ -16,6 +17,7 @@ from .codebooks import codebook_bits, find_codebook, indices, look_up, with_code
 from .fake import activation_grids, fake_quantized, weight_grid, with_fake_quantization
 from .folding import fold_batch_norms
 from .layerwise import round_layer_by_layer
+from .recorded import load_accuracies
 
 __all__ = [
     "Grid",
@@ -27,6 +29,7 @@ __all__ = [
     "find_grid",
     "fold_batch_norms",
     "indices",
+    "load_accuracies",
     "look_up",
     "quantize",
     "round_layer_by_layer",
