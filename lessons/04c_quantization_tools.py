@@ -102,12 +102,15 @@ def right(net, split="test"):
     return measure.accuracy(training.logits(net, images), labels)
 
 
+warnings.filterwarnings("ignore", message="You are saving your model as an HDF5 file")
+
+
 def attempt(name, call):
     """Print what comes of a call: what it returns, or the first line of its error."""
     try:
         print(f"{name}: {call()}")
     except Exception as error:
-        print(f"{name}: {type(error).__name__}: {str(error).strip().splitlines()[0]}")
+        print(f"{name}: {type(error).__name__}: {str(error).strip().splitlines()[0][:140]}")
 
 
 def small_net(activation):
@@ -119,10 +122,19 @@ def small_net(activation):
     return Sequential([*first, *last], name="small")
 
 
+def loaded(path):
+    """Load a model of tf_keras and tell what it reads."""
+    import tf_keras
+
+    model = tf_keras.models.load_model(path, compile=False)
+    return f"{right(model):.1%} of the test digits"
+
+
 def converter_alone(model):
     """Ask TensorFlow's converter for integers, without examples."""
     import tensorflow as tf
 
+    tf.get_logger().setLevel("ERROR")  # else it tells where it puts each file
     with tempfile.TemporaryDirectory() as folder:
         model.export(folder, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
@@ -271,6 +283,7 @@ for name, model in ready.items():
     types = sorted({str(tensor.dtype) for tensor in litert.contents(file).tensors})
     score = measure.accuracy(litert.predict(file, data.x_validation), data.y_validation)
     print(f"{name}: the file reads {score:.1%} of the validation digits, types {types}")
+registry = quantize.default_8bit.Default8BitQuantizeRegistry()  # for the exercise below
 
 # %% [markdown]
 # **Answer.** Both files read nearly the same number of digits, and neither holds a float. The layer that was left is rounded by the
@@ -285,10 +298,8 @@ for name, model in ready.items():
 # `registry.supports(layer)` says whether TFMOT knows a layer of `tf_keras`. It also says no to BatchNormalization, although TFMOT
 # takes one right behind a convolution. Write the function that names all other unknown layers of a Keras 3 model.
 
+
 # %% tags=["solution"]
-registry = quantize.default_8bit.Default8BitQuantizeRegistry()
-
-
 def unknown_layers(model):
     """Return the names of the layers that TFMOT cannot train for int8; BatchNormalization passes."""
     layers = keras_bridge.to_tf_keras(model).layers
@@ -315,22 +326,15 @@ with quiz.check("find them first"):
 # **Predict first.** Which of the three attempts gives the model back?
 
 # %%
-import tf_keras
-
 folder = Path(tempfile.mkdtemp())
 for ending in (".keras", ".h5"):
     ready["ReLU in its place"].save(folder / f"model{ending}")
 
 
-def loaded(ending):
-    again = tf_keras.models.load_model(folder / f"model{ending}", compile=False)
-    return f"{right(again):.1%} of the test digits"
-
-
-attempt(".h5 without the scope", lambda: loaded(".h5"))
+attempt(".h5 without the scope", lambda: loaded(folder / "model.h5"))
 with quantize.quantize_scope():
-    attempt(".h5 in the scope", lambda: loaded(".h5"))
-    attempt(".keras in the scope", lambda: loaded(".keras"))
+    attempt(".h5 in the scope", lambda: loaded(folder / "model.h5"))
+    attempt(".keras in the scope", lambda: loaded(folder / "model.keras"))
 
 # %% [markdown]
 # **Answer.** Only `.h5` inside the scope. Keras calls `.h5` an old format and advises `.keras`, and here this advice loses the
@@ -374,13 +378,15 @@ def apart(file, model, images):
 
 # %% [markdown] tags=["answer"]
 # **Answer.** The gap is divided by the largest answer, because logits have no fixed unit: a gap of 5 is small beside 100 and large
-# beside 6. `litert.to_tflite(..., try_on=images)` does the same and refuses the file.
+# beside 6. `litert.to_tflite(..., try_on=images)` does the same for 256 images and refuses the file. The largest gap is a strict
+# judge: with 200 examples instead of 1,000 a few rare images lie outside the ranges, and it is about 0.4.
 
 # %% tags=["check"]
 # Check the check
 with quiz.check("write the check"):
-    good = litert.to_tflite(net, "int8", examples)
-    assert apart(good, net, data.x_test) < 0.2 < apart(wrong, net, data.x_test), "both files"
+    good = litert.to_tflite(net, "int8", data.x_train[:1000])
+    assert apart(good, net, data.x_test) < 0.2, "this file is good, its examples were typical"
+    assert apart(wrong, net, data.x_test) > 1, "this file is wrong"
     assert apart(wrong, net, 255 * examples) < 0.2, "on the camera's pixels the file agrees"
 attempt("try_on", lambda: litert.to_tflite(net, "int8", 255 * examples, try_on=data.x_test))
 
@@ -497,7 +503,7 @@ def k_means_step(weights, codebook):
 # %% tags=["check"]
 # Check the step
 with quiz.check("one step of k-means"):
-    line = np.array(net.get_layer("logits").kernel, np.float64).ravel()
+    line = net.get_layer("logits").get_weights()[0].astype(float).ravel()
     mine = np.linspace(line.min(), line.max(), 8)
     assert k_means_step(line, mine).shape == (8,), "a mean for each entry"
     for _ in range(200):
@@ -619,8 +625,8 @@ plots.verdicts(
 # 85% gives {{tutorial_times | pruned 85%, PTQ | mean}}.
 #
 # In accuracy not all hold. To the float network QAT shows {{tutorial_right | QAT | float | no difference: no difference}}, and PTQ
-# shows none either, so there is nothing for QAT to repair at 8 bits. Sixteen values {{tutorial_right | 16 values, PTQ | float | loses: lose}}
-# {{tutorial_right | 16 values, PTQ | float | size}}. Pruning to 85% {{tutorial_right | pruned 85%, PTQ | float | loses: loses}}
+# shows none either, so there is nothing for QAT to repair at 8 bits. Sixteen values
+# {{tutorial_right | 16 values, PTQ | float | loses: lose}} {{tutorial_right | 16 values, PTQ | float | size}}. Pruning to 85% {{tutorial_right | pruned 85%, PTQ | float | loses: loses}}
 # {{tutorial_right | pruned 85%, PTQ | float | size}}, and to 80% {{tutorial_right | pruned 80%, PTQ | float | size}}. The tutorials had
 # 20 times as many images.
 #
