@@ -26,8 +26,13 @@
 # <!-- links -->
 #
 # About 35 minutes to read and try, 2 minutes to run.
-
-# %% [markdown]
+#
+# Chapter 04 explains the words that this page starts from. **Quantization** stores numbers as small integers. The **scale** is the
+# real number that one step of these integers stands for. **Post-training quantization** (PTQ) rounds a network that is trained
+# already. **Quantization-aware training** (QAT) trains it while it rounds, so that the weights adapt. Both end in a **.tflite file**,
+# which is what a phone runs. TFMOT is TensorFlow's library for all of this, and its name is short for TensorFlow Model Optimization
+# Toolkit.
+#
 # ## What you will be able to do
 #
 # - train a Keras 3 model for int8 with TFMOT, and find the layers that it cannot take; <!-- objective: unsupported -->
@@ -36,12 +41,6 @@
 # - count the bytes of clustered weights before you write a file. <!-- objective: entropy -->
 #
 # > **The interviewer asks:** "Your quantized model is fine in Keras and wrong on the phone. How do you find out, and what do you do?"
-#
-# Chapter 04 explains the words that this page starts from. **Quantization** stores numbers as small integers. The **scale** is the
-# real number that one step of these integers stands for. **Post-training quantization** (PTQ) rounds a network that is trained
-# already. **Quantization-aware training** (QAT) trains it while it rounds, so that the weights adapt. Both end in a **.tflite file**,
-# which is what a phone runs. TFMOT is TensorFlow's library for all of this, and its name is short for TensorFlow Model Optimization
-# Toolkit.
 
 # %% tags=["experiment-setup", "hide-input"]
 # The data, and the network of TFMOT's tutorials
@@ -100,9 +99,6 @@ def fit(build, seed, updates, rate):
 def right(net, split="test"):
     images, labels = getattr(data, f"x_{split}"), getattr(data, f"y_{split}")
     return measure.accuracy(training.logits(net, images), labels)
-
-
-warnings.filterwarnings("ignore", message="You are saving your model as an HDF5 file")
 
 
 def attempt(name, call):
@@ -198,6 +194,7 @@ def on_grids(net, bits, **how):
 
 # %% tags=["hide-input"]
 # The way of a model to the phone
+warnings.filterwarnings("ignore", message="You are saving your model as an HDF5 file")
 sheet = schematics.Schematic(
     "Each step on the way to the phone can fail, and some fail without an error",
     height=5.2,
@@ -301,7 +298,7 @@ registry = quantize.default_8bit.Default8BitQuantizeRegistry()  # for the exerci
 
 # %% tags=["solution"]
 def unknown_layers(model):
-    """Return the names of the layers that TFMOT cannot train for int8; BatchNormalization passes."""
+    """Return the names of layers that TFMOT cannot quantize; BatchNormalization passes."""
     layers = keras_bridge.to_tf_keras(model).layers
     asked = [layer for layer in layers if type(layer).__name__ != "BatchNormalization"]
     return [layer.name for layer in asked if not registry.supports(layer)]
@@ -340,7 +337,7 @@ with quantize.quantize_scope():
 # **Answer.** Only `.h5` inside the scope. Keras calls `.h5` an old format and advises `.keras`, and here this advice loses the
 # model. The file of weights alone works too, and so does the `.tflite` file. Load what you saved while the model still exists.
 #
-# ## Fine in Keras, wrong in the file
+# ## What goes wrong: fine in Keras, wrong in the file
 #
 # The converter must know the range of every activation. Our network reads pixels from 0 to 1. Two mistakes: no calibration set at
 # all, and one with the pixels of a camera, from 0 to 255.
@@ -377,7 +374,7 @@ def apart(file, model, images):
 
 
 # %% [markdown] tags=["answer"]
-# **Answer.** The gap is divided by the largest answer, because logits have no fixed unit: a gap of 5 is small beside 100 and large
+# **Answer.** The gap is divided by the largest answer, because answers have no fixed unit: a gap of 5 is small beside 100 and large
 # beside 6. `litert.to_tflite(..., try_on=images)` does the same for 256 images and refuses the file. The largest gap is a strict
 # judge: with 200 examples instead of 1,000 a few rare images lie outside the ranges, and it is about 0.4.
 
@@ -565,12 +562,13 @@ with quiz.check("the limit"):
 # %% [markdown]
 # ## The tutorials' promises
 #
-# TFMOT's tutorials train a small network for MNIST, with one convolution, max pooling and one fully connected layer. They promise
+# **Pruning** sets weights to zero, and the **sparsity** is the share of zeros. TFMOT's tutorials train a small network for MNIST,
+# with one convolution, max pooling and one fully connected layer. They promise
 # files that are 4 times smaller with QAT, 10 times with pruning and PTQ, and 8 times with weight clustering and PTQ, with nearly the
-# accuracy of the float network. The last two are counted after gzip. **Pruning** sets weights to zero.
+# accuracy of the float network. The last two are counted after gzip.
 #
-# We hold the same network to it, on our 3,000 digits instead of 60,000. Each network gets 1,200 updates in all. The **simple rival**
-# has no tool at all: its max pooling is 4x4 instead of 2x2, so that it has 4,450 weights instead of 20,410.
+# We hold the same network to it, on our 3,000 digits instead of 60,000. Each of the **variants**, the ways that are compared, gets
+# 1,200 updates in all. The **simple rival** has no tool at all: its max pooling is 4x4 instead of 2x2, so that it has 4,450 weights instead of 20,410.
 #
 # **Predict first.** Which promises hold, in bytes and in accuracy? And where does the rival land?
 
@@ -624,11 +622,13 @@ plots.verdicts(
 # {{tutorial_times | 16 values, PTQ | mean}}. The tutorials' sparsity of 80% gives {{tutorial_times | pruned 80%, PTQ | mean}}, and
 # 85% gives {{tutorial_times | pruned 85%, PTQ | mean}}.
 #
-# In accuracy not all hold. To the float network QAT shows {{tutorial_right | QAT | float | no difference: no difference}}, and PTQ
-# shows none either, so there is nothing for QAT to repair at 8 bits. Sixteen values
-# {{tutorial_right | 16 values, PTQ | float | loses: lose}} {{tutorial_right | 16 values, PTQ | float | size}}. Pruning to 85% {{tutorial_right | pruned 85%, PTQ | float | loses: loses}}
-# {{tutorial_right | pruned 85%, PTQ | float | size}}, and to 80% {{tutorial_right | pruned 80%, PTQ | float | size}}. The tutorials had
-# 20 times as many images.
+# In accuracy not all hold. To the float network QAT shows
+# {{tutorial_right | QAT | float | no difference: no difference}}, and PTQ shows
+# {{tutorial_right | PTQ | float | no difference: none}} either, so there is nothing for QAT to repair at 8 bits. Sixteen values
+# {{tutorial_right | 16 values, PTQ | float | loses: lose}} {{tutorial_right | 16 values, PTQ | float | size}}.
+# Pruning to 85% {{tutorial_right | pruned 85%, PTQ | float | loses: loses}}
+# {{tutorial_right | pruned 85%, PTQ | float | size}}, and to 80%
+# {{tutorial_right | pruned 80%, PTQ | float | size}}. The tutorials had 20 times as many images.
 #
 # The rival is {{tutorial_times | max pooling 4x4, PTQ | mean}} smaller. To the float network it shows
 # {{tutorial_right | max pooling 4x4, PTQ | float | no difference: no difference}}, and it
@@ -680,8 +680,8 @@ quiz.show("04c_quantization_tools")
 # the largest gap as a share of the largest answer, and the accuracy. If they differ, I look at the calibration set first. Its range
 # must be that of the real inputs, preprocessing included. Then I look for the layer where the two part.
 #
-# *In 3 minutes.* A check on the calibration examples proves little, because the ranges were made for them. On this page a file that
-# was calibrated on pixels from 0 to 255 agreed with its model on those pixels and was useless on pixels from 0 to 1. If the ranges
+# *In 3 minutes.* A check on the calibration examples proves little, because the ranges were made for them. On this page a file
+# whose calibration set had pixels from 0 to 255 agreed with its model on those pixels and was useless on pixels from 0 to 1. If the ranges
 # are right and the accuracy is not, I compare tensor by tensor, give the worst layer more bits or a scale for each channel, and only
 # then train with rounding. Before I train I ask which layers the tool knows. And I hold the result against a smaller network.
 #
