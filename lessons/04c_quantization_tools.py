@@ -568,7 +568,8 @@ with quiz.check("the limit"):
 # accuracy of the float network. The last two are counted after gzip.
 #
 # We hold the same network to it, on our 3,000 digits instead of 60,000. Each of the **variants**, the ways that are compared, gets
-# 1,200 updates in all. The **simple rival** has no tool at all: its max pooling is 4x4 instead of 2x2, so that it has 4,450 weights instead of 20,410.
+# 1,200 updates in all. The **simple rival** has no tool at all: its max pooling is 4x4 instead of 2x2, so that it has 4,450 weights
+# instead of 20,410.
 #
 # **Predict first.** Which promises hold, in bytes and in accuracy? And where does the rival land?
 
