@@ -106,15 +106,15 @@ RECIPES = {
 }
 
 
-def to_tflite(model, scheme: str = "float32", examples=None) -> bytes:
+def to_tflite(model, scheme: str = "float32", examples=None, try_on=None) -> bytes:
     """Return a model as the bytes of a .tflite file, checked: on a few inputs LiteRT and Keras agree.
 
     The model (one input, one output, a number of examples that may stay open) is exported as a SavedModel and converted from there: the
     converter's other ways have written broken files without an error. `model` is not changed. A tf_keras model is converted as it is,
     so one that was trained for quantization (TFMOT's wrappers) keeps the ranges that it has learned.
 
-    The inputs that are tried are `examples`, if there are any; else random pixels in [0, 1], or word numbers below the vocabulary of the
-    model's Embedding.
+    The inputs that are tried are `try_on`, or `examples`, if there are any; else random pixels in [0, 1], or word numbers below the
+    vocabulary of the model's Embedding.
 
     Args:
         model: Sequential or functional, of either Keras.
@@ -122,6 +122,8 @@ def to_tflite(model, scheme: str = "float32", examples=None) -> bytes:
             `examples`; "int4_weights", by LiteRT's quantizer on the float32 file.
         examples: shape ``(examples, ...)``, as the model reads them: a few hundred that are typical of what will come. They set the range
             of every activation.
+        try_on: inputs of the same shape on which the file and Keras are compared. With examples of another range than the inputs that
+            will come, the file agrees on the examples and is wrong on these inputs: try it on some of them.
 
     Raises:
         ValueError: an unknown scheme, examples that are missing or do not fit; no Sequential or functional model, or not built, see
@@ -138,6 +140,8 @@ def to_tflite(model, scheme: str = "float32", examples=None) -> bytes:
         examples = _as_read("examples", examples, ("examples", *shape[1:]), dtype)
     elif SCHEMES[scheme].calibrated:
         raise ValueError(f"examples must be given for {scheme}: they tell the range of every activation, got None")
+    if try_on is not None:
+        try_on = _as_read("try_on", try_on, ("examples", *shape[1:]), dtype)
     quiet_start()
     import tensorflow as tf
 
@@ -152,7 +156,8 @@ def to_tflite(model, scheme: str = "float32", examples=None) -> bytes:
         except Exception as error:  # the converter has errors of many classes, the causes are above
             raise RuntimeError(f"model {model.name} cannot be converted to .tflite: {str(error).strip().partition(chr(10))[0]}") from error
 
-    tried = sample(shape, dtype, smallest_vocabulary(model)) if examples is None else examples[:BATCH]
+    tried = next((given[:BATCH] for given in (try_on, examples) if given is not None), None)
+    tried = sample(shape, dtype, smallest_vocabulary(model)) if tried is None else tried
     expected = np.asarray(model(tried, training=False))
     gap, most = np.abs(predict(tflite, tried) - expected).max(), agreement(expected, scheme)
     if not gap <= most:
