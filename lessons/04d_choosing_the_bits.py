@@ -411,10 +411,10 @@ with quiz.check("the best choice"):
 # %% [markdown]
 # ## Three values or four?
 #
-# With 2 bits a symmetric grid has three values: −s, 0 and s. A grid with a zero point has four. LiteRT wants symmetric grids for
-# weights, so four values are for other runtimes. Here all errors are made up for, as above. The other variants are *trained*, which
-# is **quantization-aware training** (QAT) on three values, 300 updates with the rounding inside, and the *small float network* of
-# chapter 04, which takes as many bytes.
+# With 2 bits a symmetric grid has three values: −s, 0 and s. A grid with a **zero point**, an integer that stands for 0, has four.
+# LiteRT wants symmetric grids for weights, so four values are for other runtimes. Here all errors are made up for, as above. The
+# other variants are *trained*, which is **quantization-aware training** (QAT) on three values, 300 updates with the rounding
+# inside, and the *small float network* of chapter 04, which takes as many bytes.
 #
 # **Predict first.** How much of the gap between three values and training does the fourth value close?
 
