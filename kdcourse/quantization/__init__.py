@@ -3,6 +3,7 @@
 - `affine`: real numbers on a grid of integers, and how the grid is found (calibration).
 - `fake`: a network that computes in floats as if it were quantized, for quantization-aware training; `folding` prepares it.
 - `integers`: a full-int8 .tflite file with integers only, layer by layer.
+- `matrices`: a transformer's weight matrices in few bits: groups, AWQ, GPTQ, smoothed inputs.
 
 No function changes the model that it is given.
 """
@@ -10,16 +11,22 @@ No function changes the model that it is given.
 from .affine import Grid, dequantize, find_grid, quantize, rounded, sqnr, stored_bits
 from .fake import activation_grids, fake_quantized, weight_grid, with_fake_quantization
 from .folding import fold_batch_norms
+from .matrices import awq, gptq, keep_salient, round_in_groups, smooth
 
 __all__ = [
     "Grid",
     "activation_grids",
+    "awq",
     "dequantize",
     "fake_quantized",
     "find_grid",
     "fold_batch_norms",
+    "gptq",
+    "keep_salient",
     "quantize",
+    "round_in_groups",
     "rounded",
+    "smooth",
     "sqnr",
     "stored_bits",
     "weight_grid",
