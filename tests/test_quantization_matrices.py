@@ -80,6 +80,12 @@ def test_gptq_makes_up_for_an_error_as_by_hand():
     assert np.allclose(found.sum(0), [0.9, 3.0], atol=1e-4)
 
 
+def test_gptq_makes_up_for_an_error_within_a_group_as_by_hand():
+    """On the grid 0, 1, 2, 3: 0.4 becomes 0, and what is lost makes 1 of the 0.3 of the input that is always equal."""
+    moments = np.array([[1.0, 1, 0], [1, 1, 0], [0, 0, 1]])
+    assert np.allclose(matrices.gptq([[0.4], [0.3], [3.0]], moments, 2, 3, damping=1e-6)[:, 0], [0, 1, 3])
+
+
 def test_gptq_gives_numbers_that_are_on_its_grids(layer, seen):
     found = matrices.gptq(layer[0], seen.second_moments, BITS, GROUP)
     for group in found.reshape(4, GROUP, 24).transpose(0, 2, 1).reshape(-1, GROUP):
