@@ -4,6 +4,7 @@
 - `fake`: a network that computes in floats as if it were quantized, for quantization-aware training; `folding` prepares it.
 - `integers`: a full-int8 .tflite file with integers only, layer by layer.
 - `matrices`: a transformer's weight matrices in few bits: groups, AWQ, GPTQ, smoothed inputs.
+- `gguf`: what is inside a file of llama.cpp.
 
 No function changes the model that it is given.
 """
