@@ -170,7 +170,7 @@ def hinton_student(classes: int = 10, dtype: str = "float32", name: str = "stude
 
 
 def phone_cnn(filters: int = 16, units: int = 96, classes: int = 10, name: str = "phone_cnn"):
-    """Return a network for a phone: three 3x3 convolutions with batch normalization and one hidden layer, 79,818 parameters.
+    """Return a network for a phone: three 3x3 convolutions with batch normalization and one hidden layer, 79,994 parameters.
 
     ``filters``, twice and four times as many filters, max pooling behind each. The momentum of batch normalization is 0.9, as in
     `teacher_cnn`. Named layers with weights: ``conv1``, ``conv2``, ``conv3``, ``dense1``, ``logits``.
@@ -198,7 +198,7 @@ def phone_cnn(filters: int = 16, units: int = 96, classes: int = 10, name: str =
 
 
 def separable_cnn(filters: int = 16, classes: int = 10, name: str = "separable_cnn"):
-    """Return a network of depthwise separable convolutions, as MobileNet has them (Howard et al. 2017): 11,946 parameters.
+    """Return a network of depthwise separable convolutions, as MobileNet has them (Howard et al. 2017): 5,994 parameters.
 
     One 3x3 convolution with stride 2; three blocks of a depthwise 3x3 and a pointwise 1x1 convolution, each with batch normalization; the
     second block has an addition around it; global average pooling.
@@ -339,8 +339,8 @@ def _shipped(name: str, ending: str):
 def load_trained(name: str):
     """Return a model that ships with the course, with its trained weights (see `provenance`).
 
-    ``mnist-5k-teacher`` is `teacher_cnn`, ``mnist-5k-student`` is `student_mlp`, ``mnist-5k-lenet5`` is `lenet5`, ``mnist-5k-phone`` is `phone_cnn`, all trained on hard
-    labels; they saw the training split of mnist-5k only.
+    ``mnist-5k-teacher`` is `teacher_cnn`, ``mnist-5k-student`` is `student_mlp`, ``mnist-5k-lenet5`` is `lenet5`, ``mnist-5k-phone`` is
+    `phone_cnn`, all trained on hard labels; they saw the training split of mnist-5k only.
 
     Raises:
         ValueError: an unknown name.

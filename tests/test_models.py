@@ -14,6 +14,8 @@ from kdcourse.soft_labels import cross_entropy, logit_gradient, one_hot, softmax
         (models.teacher_cnn, 73_114),
         (models.student_mlp, 25_450),
         (models.student_cnn, 4_266),
+        (models.phone_cnn, 79_994),
+        (models.separable_cnn, 5_994),
         (models.hinton_teacher, 2_395_210),
         (models.hinton_student, 1_276_810),
     ],
@@ -131,7 +133,7 @@ def test_names_that_are_unknown():
         with pytest.raises(ValueError, match=r"name must be one of mnist-5k-teacher, .*, mnist-teacher, got ('bert'|\[\])"):
             load(name)
     for name in ("bert", "mnist-teacher", None):
-        with pytest.raises(ValueError, match="name must be one of mnist-5k-teacher, mnist-5k-student, mnist-5k-lenet5, got "):
+        with pytest.raises(ValueError, match="name must be one of mnist-5k-teacher, mnist-5k-student, mnist-5k-lenet5, mnist-5k-ph"):
             models.load_trained(name)
 
 

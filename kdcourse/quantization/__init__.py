@@ -2,6 +2,7 @@
 
 - `affine`: real numbers on a grid of integers, and how the grid is found (calibration).
 - `fake`: a network that computes in floats as if it were quantized, for quantization-aware training; `folding` prepares it.
+- `layerwise`: weights rounded without training, errors made up for.
 - `integers`: a full-int8 .tflite file with integers only, layer by layer.
 - `matrices`: a transformer's weight matrices in few bits: groups, AWQ, GPTQ, smoothed inputs.
 - `gguf`: what is inside a file of llama.cpp.
@@ -12,6 +13,7 @@ No function changes the model that it is given.
 from .affine import Grid, dequantize, find_grid, quantize, rounded, sqnr, stored_bits
 from .fake import activation_grids, fake_quantized, weight_grid, with_fake_quantization
 from .folding import fold_batch_norms
+from .layerwise import round_layer_by_layer
 from .matrices import awq, gptq, keep_salient, round_in_groups, smooth
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "keep_salient",
     "quantize",
     "round_in_groups",
+    "round_layer_by_layer",
     "rounded",
     "smooth",
     "sqnr",
