@@ -192,22 +192,6 @@ with quiz.check("bits of a weight"):
         )
         assert abs(ours - packages) < 1e-9, "the package counts the same"
 
-# %% [markdown]
-# ## Which weights matter?
-#
-# If large inputs make errors matter, then a few channels should matter most. A test of this idea: round everything, except the
-# weights of 1% of the input channels, which stay whole. *By activation* keeps the channels with the largest mean magnitude.
-# *At random* keeps as many others, drawn at random. This second one is the control: if it helps as much, then the choice was no
-# merit.
-#
-# All 36 matrices of the encoder are rounded to 3 bits in groups of 64. A **variant** is one way to do it. Each **seed** draws 32
-# **calibration** texts, from which the methods learn what the inputs look like, and 300 texts of the **test split**, on which nothing
-# was chosen. The classifier is the same for all. 1% of 384 channels are 4 channels, and they raise the bits of a weight from 3.30
-# to 3.46.
-#
-# **Predict first.** Rounding loses some accuracy. How much of it comes back with 1% of the channels, chosen by activation? And with
-# 1% at random?
-
 # %% tags=["experiment-setup", "hide-input"]
 # The texts, the classifier of chapter 07, the variants, and how each is judged
 
@@ -330,6 +314,23 @@ def int8_answers(ids, seed, alpha=None):
     )
 
 
+# %% [markdown]
+# ## Which weights matter?
+#
+# If large inputs make errors matter, then a few channels should matter most. We test this idea: everything is rounded to 3 bits, except
+# the weights of 1% of the input channels, which stay whole. *By activation* keeps the channels with the largest mean magnitude. *At
+# random* keeps as many others. This second one is the control: if it helps as much, then the choice was no merit. 4 of 384 channels
+# raise the bits of a weight from 3.30 to 3.46.
+#
+# A **variant** is one way to store all 36 matrices of the encoder, in groups of 64. Each **seed** draws 32 texts, from which the methods
+# learn what the inputs look like, and 300 texts of the **test split**, on which nothing was chosen.
+#
+# Accuracy is a coarse measure here, because 300 texts move it by whole points. So we also measure the mean angle between the vector of a
+# text and the vector that float32 weights give. At 0 degrees both point the same way, at 90 degrees they have nothing in common.
+#
+# **Predict first.** By how many degrees does rounding to 3 bits turn the vectors? How much of it is taken back by 1% of the channels,
+# chosen by activation, and how much by 1% at random?
+
 # %% tags=["experiment"]
 # The experiment: all matrices in few bits
 
@@ -354,7 +355,7 @@ CLAIMS = [(way, "rounded") for way in WAYS[1:]] + [
 @evidence.experiment(
     "accuracy on 300 texts of the test split",
     compare=CLAIMS,
-    cases={"three_bits": {"bits": 3}, "two_bits": {"bits": 2}},
+    cases={"three_bits": {"bits": 3}},
 )
 def few_bits(seed, bits):
     return {way: outcome(way, seed, bits)[0] for way in WAYS} | {
@@ -368,49 +369,86 @@ def few_bits(seed, bits):
     higher_is_better=False,
     unit="degrees",
     matters=1,
-    cases={"three_bits_angle": {"bits": 3}, "two_bits_angle": {"bits": 2}},
+    cases={"three_bits_angle": {"bits": 3}},
 )
 def few_bits_angle(seed, bits):
     return {way: outcome(way, seed, bits)[1] for way in WAYS}
 
 
-MORE = {
-    "8 bits, rounded": ("rounded", 8, 64),
-    "4 bits, rounded": ("rounded", 4, 64),
-    "4 bits, 1% at random": ("1% at random", 4, 64),
-    "4 bits, 1% by activation": ("1% by activation", 4, 64),
-    "4 bits, AWQ": ("AWQ", 4, 64),
-    "4 bits, GPTQ": ("GPTQ", 4, 64),
-    "3 bits, rounded": ("rounded", 3, 64),
-    "3 bits, rounded, groups of 128": ("rounded", 3, 128),
-    "2 bits, rounded": ("rounded", 2, 64),
-}
+@cache
+def on_100(way, seed, bits, group=64):
+    """(accuracy, angle) of one variant on 100 test texts of a seed."""
+    ids, labels, plain = asked(seed, "test", 100)
+    return judged(minilm.forward(ids, in_few_bits(way, seed, bits, group)), labels, plain)
+
+
+@evidence.experiment("accuracy on 100 texts of the test split", compare=CLAIMS[:-1])
+def two_bits(seed):
+    return {way: on_100(way, seed, 2)[0] for way in WAYS}
 
 
 @evidence.experiment(
-    "accuracy on 300 texts of the test split",
-    compare=[(way, "float32") for way in MORE]
-    + [
+    "mean angle to the float32 vectors, 100 texts of the test split",
+    compare=CLAIMS[:-1],
+    higher_is_better=False,
+    unit="degrees",
+    matters=1,
+)
+def two_bits_angle(seed):
+    return {way: on_100(way, seed, 2)[1] for way in WAYS}
+
+
+@evidence.experiment(
+    "mean angle to the float32 vectors, 100 texts of the test split",
+    compare=[
         ("4 bits, GPTQ", "4 bits, rounded"),
-        ("4 bits, AWQ", "4 bits, rounded"),
         ("3 bits, rounded, groups of 128", "3 bits, rounded"),
     ],
+    higher_is_better=False,
+    unit="degrees",
+    matters=1,
 )
 def more_bits(seed):
-    found = {name: outcome(way, seed, bits, group) for name, (way, bits, group) in MORE.items()}
-    return {name: accuracy for name, (accuracy, _) in found.items()} | {
-        "float32": outcome("float32", seed)[0]
+    variants = {
+        "8 bits, rounded": ("rounded", 8, 64),
+        "4 bits, rounded": ("rounded", 4, 64),
+        "4 bits, AWQ": ("AWQ", 4, 64),
+        "4 bits, GPTQ": ("GPTQ", 4, 64),
+        "3 bits, rounded": ("rounded", 3, 64),
+        "3 bits, rounded, groups of 128": ("rounded", 3, 128),
+        "2 bits, rounded": ("rounded", 2, 64),
+    }
+    return {
+        name: on_100(way, seed, bits, group)[1] for name, (way, bits, group) in variants.items()
     }
 
 
-plots.accuracies(
-    evidence.load("three_bits"),
-    title="TITLE",
-    variants=["float32", "rounded", "1% by activation", "1% at random"],
+four = ["rounded", "1% by activation", "1% at random"]
+display(
+    plots.accuracies(
+        evidence.load("three_bits_angle"),
+        title="1% of the channels takes back much of the error, if inputs choose them",
+        variants=four,
+    ),
+    plots.accuracies(
+        evidence.load("three_bits"),
+        title="TITLE3",
+        variants=["float32", *four],
+    ),
+    plots.accuracies(evidence.load("more_bits"), title="TITLEMORE"),
 )
 
 # %% [markdown]
-# **Answer.** TODO
+# **Answer.** Rounding turns the vectors by {{three_bits_angle | rounded | mean}}. With 1% of the channels, chosen by activation, it is
+# {{three_bits_angle | 1% by activation | mean}}, and with 1% at random {{three_bits_angle | 1% at random | mean}}. So the choice by
+# activation {{three_bits_angle | 1% by activation | 1% at random | wins: beats}} the control by
+# {{three_bits_angle | 1% by activation | 1% at random | size}}, although both keep as many weights. Which weights matter is a
+# question about the inputs.
+#
+# ACC1
+#
+# With 8 bits nothing happens, and 4 bits cost little (third picture). Groups of 128 instead of 64 save 0.15 bits of a weight and
+# GROUPS.
 #
 # ## AWQ: a finer grid where inputs are large
 #
@@ -455,35 +493,19 @@ for name, changed in (("rounded", rounded(W, 3)), (f"AWQ, alpha {alpha}", awq(W,
 # %%
 def gptq(weights, H, bits, group=64, damping=0.01):
     """Round input by input; the inputs still to come make up for each error."""
-    left = weights.astype(float)
-    H = H + damping * np.diag(H).mean() * np.eye(len(H))
-    U = np.linalg.cholesky(np.linalg.inv(H)).T  # upper
+    left, damp = weights.astype(float), damping * np.diag(H).mean()
+    U = np.linalg.cholesky(np.linalg.inv(H + damp * np.eye(len(H)))).T  # upper
     for i in range(len(left)):
-        if i % group == 0:  # a new group: its grid, from the weights as they are by now
-            scale, zero = (part[0] for part in grid(left[i : i + group], bits))
-        q = onto(left[i], scale, zero, bits)
+        if i % group == 0:  # the grid of a new group, from the weights as they are by now
+            scale, zero = grid(left[i : i + group], bits)
+        q = onto(left[i : i + 1], scale, zero, bits)[0]
         left[i + 1 :] -= np.outer(U[i, i + 1 :], (left[i] - q) / U[i, i])
         left[i] = q
     return left
 
 
-H = X.T @ X / len(X)
+H = X.T @ X / len(X)  # (384, 384)
 print(f"GPTQ: the outputs are {error(gptq(W, H, 3)):.2%} off on the other rows")
-
-# %% tags=["hide-input"]
-# Ours and the package's, compared
-from kdcourse.quantization import matrices
-
-seen = matrices.statistics(X)
-theirs = {
-    "rounded": (rounded(W, 3), matrices.round_in_groups(W, 3, 64)),
-    "AWQ": (awq(W, 3, alpha), matrices.awq(W, seen, 3, 64)),
-    "GPTQ": (gptq(W, H, 3), matrices.gptq(W, seen.second_moments, 3, 64)),
-}
-for name, (ours, packages) in theirs.items():
-    same = np.isclose(ours, packages, atol=1e-4).mean()
-    assert same > 0.97 and abs(error(ours) / error(packages) - 1) < 0.02, name
-    print(f"{name}: {same:.1%} of the weights are those of the package")
 
 # %% [markdown]
 # ### Exercise 2: one correction by hand <!-- objective: awq-gptq -->
@@ -504,7 +526,17 @@ def correction(e, H):
 # with each other, `H[0, 1]` is 0 and nothing can be made up for. GPTQ is then plain rounding.
 
 # %% tags=["check"]
-# Check the correction
+# Check the correction, and hold rounding, AWQ and GPTQ against the package
+seen = matrices.statistics(X)
+theirs = {
+    "rounded": (rounded(W, 3), matrices.round_in_groups(W, 3, 64)),
+    "AWQ": (awq(W, 3, alpha), matrices.awq(W, seen, 3, 64)),
+    "GPTQ": (gptq(W, H, 3), matrices.gptq(W, seen.second_moments, 3, 64)),
+}
+for name, (ours, packages) in theirs.items():
+    same = np.isclose(ours, packages, atol=1e-4).mean()
+    assert same > 0.97 and abs(error(ours) / error(packages) - 1) < 0.02, name
+    print(f"{name}: at least {same:.0%} of the weights are those of the package")
 with quiz.check("one correction by hand"):
     twice = np.array([[1.0, 2.0], [2.0, 4.0]])  # the second input is twice the first
     assert np.isclose(correction(0.1, twice), -0.05), "half of the error, the other way"
@@ -519,9 +551,6 @@ with quiz.check("one correction by hand"):
 # Every method needs its simple rival. AWQ and GPTQ look at inputs, which costs calibration texts and time. *Clipped ranges* need
 # neither. For each group they try 96 ranges, from the whole one to a twentieth, and take the one with the smallest squared error of the
 # weights. The largest weights are then cut, and all others get a finer grid. GPTQ can use clipped ranges, too.
-#
-# Accuracy is a coarse measure, because most texts are easy. So the recorded results also have the mean angle between a text's vector
-# and the vector that float32 weights give. 0 degrees is the same direction, and 90 degrees have nothing in common.
 #
 # **Predict first.** Order five variants at 3 bits: rounded, clipped ranges, AWQ, GPTQ, GPTQ with clipped ranges. And does the order
 # stay at 2 bits, where a group has four numbers?
@@ -588,10 +617,36 @@ def calibration_texts(seed):
     return {way: sum(found.values()) / len(names) for way, found in errors.items()}
 
 
-evidence.load("layer_errors")
+display(
+    plots.verdicts(evidence.load("three_bits_angle"), title="TITLEANGLE3", baseline="rounded"),
+    plots.accuracies(evidence.load("two_bits_angle"), title="TITLEANGLE2"),
+    plots.accuracies(evidence.load("two_bits"), title="TITLEACC2"),
+    plots.scatter(
+        {
+            way: (
+                range(12),
+                [100 * evidence.load("layer_errors").means[f"{n}, {way}"] for n in FEED_FORWARD],
+            )
+            for way in ("rounded", "AWQ", "GPTQ")
+        },
+        title="On each of the 12 feed-forward matrices GPTQ has the smallest error, rounding the largest",
+        xlabel="matrix: wide 0 to wide 5, then narrow 0 to narrow 5",
+        ylabel="error of the outputs (%)",
+    ),
+    plots.accuracies(evidence.load("calibration_texts"), title="TITLETEXTS"),
+)
 
 # %% [markdown]
-# **Answer.** TODO
+# **Answer.** At 3 bits all five methods beat rounding, and GPTQ with clipped ranges comes first with
+# {{three_bits_angle | GPTQ, clipped ranges | mean}}. GPTQ alone gives {{three_bits_angle | GPTQ | mean}}, AWQ
+# {{three_bits_angle | AWQ | mean}}, clipped ranges {{three_bits_angle | clipped ranges | mean}}. So the simple rival is nearly as good
+# as AWQ: AWQ {{three_bits_angle | AWQ | clipped ranges | wins: beats}} it by
+# {{three_bits_angle | AWQ | clipped ranges | size}} only. The two rest on different ideas, and the published AWQ also clips.
+#
+# At 2 bits the order changes. TWOBITS
+#
+# The third picture shows why GPTQ leads: on each of the 12 feed-forward matrices its error is the smallest, and AWQ's lies below
+# rounding's. These errors were measured on texts that no method saw. The fourth picture says how many texts are needed. TEXTS
 #
 # ## Eight bits for the inputs, too
 #
@@ -699,10 +754,23 @@ def int8_inputs_angle(seed):
     return {name: angle for name, (_, angle) in found.items() if name != "float32"}
 
 
-plots.verdicts(evidence.load("int8_inputs_angle"), title="TITLE")
+display(
+    evidence.load("choice_of_alpha"),
+    plots.accuracies(evidence.load("int8_inputs"), title="TITLEINT8"),
+    plots.accuracies(evidence.load("int8_inputs_angle"), title="TITLEINT8ANGLE"),
+)
 
 # %% [markdown]
-# **Answer.** TODO
+# **Answer.** INT8ACC
+#
+# After smoothing, one grid {{int8_inputs_angle | one grid, smoothed | one grid | wins: beats}} the plain one in the angle by
+# {{int8_inputs_angle | one grid, smoothed | one grid | size}}. The grid for each row needs no calibration text and
+# ROWS.
+#
+# The best $\alpha$ is 1, the end of its range: the inputs are the hard part here, so all of their unevenness goes into the weights. The
+# paper's usual 0.5 gives {{choice_of_alpha | smoothed, alpha 0.5 | mean}}, far more than the
+# {{int8_inputs_angle | one grid | mean}} without any smoothing. With $\alpha < 1$ the factors also even out the weights, at the
+# expense of the inputs.
 #
 # ## A file of "4 bits"
 #
@@ -742,7 +810,7 @@ print(f"the whole file: {8 * gguf_file['bytes'] / total:.2f} bits a weight")
 
 
 # %% tags=["solution"]
-def block(raw):
+def unpacked(raw):
     """Return the 32 weights of a block of Q4_1, 20 bytes as an array of uint8."""
     scale, smallest = raw[:4].view(np.float16).astype(np.float32)
     integers = np.concatenate([raw[4:] & 15, raw[4:] >> 4])
@@ -760,9 +828,11 @@ from kdcourse.quantization import gguf
 
 with quiz.check("a block by hand"):
     raw = np.frombuffer(bytes.fromhex(gguf_file["blocks"]["blk.0.ffn_up.weight"]), np.uint8)
-    assert block(raw[:20]).shape == (32,), "32 weights"
-    assert np.allclose(block(raw[:20]), gguf.decoded(raw[:20].tobytes(), "Q4_1")), "the package's"
-    assert len(np.unique(block(raw[20:40]))) <= 16, "at most 16 different numbers"
+    assert unpacked(raw[:20]).shape == (32,), "32 weights"
+    assert np.allclose(unpacked(raw[:20]), gguf.decoded(raw[:20].tobytes(), "Q4_1")), (
+        "the package's"
+    )
+    assert len(np.unique(unpacked(raw[20:40]))) <= 16, "at most 16 different numbers"
 
 # %% [markdown]
 # ## What goes wrong: too few rows
@@ -778,7 +848,7 @@ gptq(W, few.T @ few / len(few), 3, damping=0)
 # 200 rows cannot say how 384 inputs go together: their second moments are singular, and the Cholesky factor does not exist. The package
 # refuses `damping=0` before any work starts. With the usual 1% the same 200 rows are enough for a result.
 #
-# A failure without an error message is worse. TODO
+# A failure without an error message is worse. Smoothing with the paper's usual $\alpha = 0.5$ was one, and the validation texts found it.
 #
 # ## Quiz
 
@@ -790,21 +860,29 @@ quiz.show("04b_quantizing_a_transformer")
 #
 # > **Eight bits cost us nothing, three bits broke the model. Why, and what do AWQ and GPTQ do about it?**
 #
-# *In 30 seconds.* TODO
+# *In 30 seconds.* Each bit less makes the squared error four times as large, so 3 bits are a thousand times worse than 8. Rounding also
+# ignores the inputs, and some channels are ten times as large as others. AWQ makes the grid finer for large inputs. GPTQ lets later
+# weights make up for each error. Both need a few calibration texts and no training.
 #
-# *In 3 minutes.* TODO
+# *In 3 minutes.* Tell the control: 1% of the channels take back {{three_bits_angle | 1% by activation | rounded | size}} if inputs choose
+# them, and next to nothing if chance does. AWQ searches its exponent by the layer's error. GPTQ needs second moments and a Cholesky
+# factor. Name the simple rival, clipped ranges. Count the bits: 3 bits in groups of 64 are 3.30.
 #
-# *Follow-up.* TODO
+# *Follow-up.* Why are activations harder to round? (Outlier channels, and a range that only calibration tells.) · Is it faster? (Only
+# where fewer bytes must be read, as when a model writes one text.)
 #
-# *Common wrong answer.* "AWQ keeps 1% of the weights in float16." It does not: keeping them was the experiment that led to AWQ. AWQ scales
-# channels, and all weights become integers.
+# *Common wrong answer.* "AWQ keeps 1% of the weights in float16." That was the experiment that led to it. AWQ scales channels, and all
+# weights become integers.
 #
 # *See it hold:* the pictures of 1% of the channels and of the angles.
-
-# %% [markdown]
+#
 # ## Summary
 #
-# - TODO
+# - One bit less makes the squared error four times as large. Count scales and zero points: "3 bits" are 3.30.
+# - A few input channels are outliers, and the weights that meet them matter most.
+# - AWQ scales before rounding, GPTQ makes up for errors, clipped ranges need no inputs. All beat rounding at 3 bits.
+# - The label of a file is not its number of bits: 5.85 instead of 4.
+# - These results are of one small encoder, and the intervals speak of texts.
 #
 # ## What's next
 #
