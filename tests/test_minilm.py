@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdcourse import archives, datasets, minilm
+from kdcourse import archives, datasets, files, minilm
 from kdcourse.runtime import quiet_start
 
 REFERENCE = json.loads((Path(__file__).parent / "minilm_reference.json").read_text(encoding="utf-8"))  # minilm_reference.py made it
@@ -383,3 +383,14 @@ def test_see_gets_the_inputs_of_every_matrix_and_may_change_them():
 def test_forward_refuses_in_one_sentence(ids, changed, sentence):
     with pytest.raises(ValueError, match=f"^{sentence}"):
         minilm.forward(ids, changed)
+
+
+def test_the_layer_that_ships_is_one_of_the_encoder():
+    with np.load(files.data_path("teachers", "minilm-wide4.npz"), allow_pickle=False) as layer:
+        assert np.array_equal(layer["weights"], minilm.matrices()["wide4"].astype(np.float16))
+        assert layer["inputs"].shape == (900, 384) and list(layer["names"]) == list(minilm.matrices())
+        channels = np.abs(layer["inputs"].astype(np.float32)).mean(axis=0)
+        assert channels.max() / np.median(channels) == pytest.approx(layer["largest_to_median"][list(layer["names"]).index("wide4")], rel=0.1)
+    seen = []
+    minilm.forward(minilm.wordpieces(TEXTS), see=lambda name, x: seen.append(x) if name == "wide4" else None)
+    assert np.abs(np.concatenate(seen)).mean(axis=0).argmax() == channels.argmax()  # the outlier is there in other texts, too
