@@ -443,8 +443,7 @@ display(
 # {{three_bits_angle | 1% by activation | 1% at random | size}}, although both keep as many weights. Which weights matter is a
 # question about the inputs.
 #
-# Accuracy alone would not have shown it. Rounding costs {{three_bits | float32 | mean}} less {{three_bits | rounded | mean}}, which 300
-# texts can tell. But between the choice by activation and the control,
+# Accuracy alone would not have shown this. Rounding costs {{three_bits | float32 | rounded | size}}. But between the choice by activation and the control,
 # {{three_bits | 1% by activation | 1% at random | no difference: no clear difference}} was found, with an interval of
 # {{three_bits | 1% by activation | 1% at random | interval}} points.
 #
@@ -654,7 +653,11 @@ display(
 # {{three_bits_angle | AWQ | clipped ranges | size}}, but in accuracy
 # {{three_bits | AWQ | clipped ranges | no difference: no clear difference}} was found. The published AWQ clips, too.
 #
-# TWOBITS
+# At 2 bits the order changes. A group then has four numbers, and a grid from its smallest to its largest weight wastes them. So GPTQ
+# {{two_bits_angle | GPTQ | clipped ranges | loses: loses}} to clipped ranges by
+# {{two_bits_angle | GPTQ | clipped ranges | size}}, although these look at no input. Both together read
+# {{two_bits | GPTQ, clipped ranges | mean}} of the texts right, clipped ranges alone {{two_bits | clipped ranges | mean}}, and rounding
+# {{two_bits | rounded | mean}}.
 #
 # The layers tell why GPTQ leads. On each of the 12 feed-forward matrices its error is the smallest, and AWQ's lies below rounding's.
 # These errors were measured on texts that no method saw. TEXTS
