@@ -540,7 +540,7 @@ theirs = {
 for name, (ours, packages) in theirs.items():
     same = np.isclose(ours, packages, atol=1e-4).mean()
     assert same > 0.97 and abs(error(ours) / error(packages) - 1) < 0.02, name
-    print(f"{name}: at least {same:.0%} of the weights are those of the package")
+    print(f"{name}: {same:.1%} of the weights agree with the package's")
 with quiz.check("one correction by hand"):
     twice = np.array([[1.0, 2.0], [2.0, 4.0]])  # the second input is twice the first
     assert np.isclose(correction(0.1, twice), -0.05), "half of the error, the other way"
@@ -649,7 +649,7 @@ display(
     ),
     plots.accuracies(
         evidence.load("calibration_texts"),
-        title="GPTQ needs 16 texts or more; with one it is worse than rounding",
+        title="GPTQ gains with each further text; with one it is worse than rounding",
     ),
 )
 
@@ -665,7 +665,7 @@ display(
 # {{three_bits_angle | AWQ | clipped ranges | size}}, but in accuracy
 # {{three_bits | AWQ | clipped ranges | no difference: no clear difference}} was found. The published AWQ clips, too.
 #
-# At 2 bits the order changes. A group then has four numbers, and a grid from its smallest to its largest weight wastes them. So GPTQ
+# At 2 bits the order changes. A grid of four numbers from the smallest to the largest weight wastes them. So GPTQ
 # {{two_bits_angle | GPTQ | clipped ranges | loses: loses}} to clipped ranges by
 # {{two_bits_angle | GPTQ | clipped ranges | size}}, although these look at no input. Both together read
 # {{two_bits | GPTQ, clipped ranges | mean}} of the texts right, clipped ranges alone {{two_bits | clipped ranges | mean}}, and rounding
@@ -915,8 +915,7 @@ quiz.show("04b_quantizing_a_transformer")
 # them, and next to nothing if chance does. AWQ searches its exponent by the layer's error. GPTQ needs second moments and a Cholesky
 # factor. Name the simple rival, clipped ranges. Count the bits: 3 bits in groups of 64 are 3.30.
 #
-# *Follow-up.* Why are activations harder to round? (Outlier channels, and a range that only calibration tells.) · Is it faster? (Only
-# where fewer bytes must be read, as when a model writes one text.)
+# *Follow-up.* Is it faster? (Only where fewer bytes must be read, as when a model writes one text.)
 #
 # *Common wrong answer.* "AWQ keeps 1% of the weights in float16." That was the experiment that led to it. AWQ scales channels, and all
 # weights become integers.
