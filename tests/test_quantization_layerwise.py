@@ -5,7 +5,7 @@ import pytest
 from zoo import examples
 
 from kdcourse import quantization
-from kdcourse.quantization.layerwise import compensated
+from kdcourse.quantization.matrices import gptq
 
 
 def network(*layers_of, shape=(8, 8, 1)):
@@ -27,6 +27,10 @@ def images(n):
 
 def distance(model, other, x) -> float:
     return float(np.square(np.asarray(model(x)) - np.asarray(other(x))).mean())
+
+
+def compensated(weights, moments, bits, symmetric=True):
+    return gptq(weights, moments, bits, len(weights), symmetric=symmetric)
 
 
 def test_outputs_are_nearer_than_after_plain_rounding_and_weights_are_on_the_grid():

@@ -19,8 +19,8 @@ from .codebooks import codebook_bits, find_codebook, indices, look_up, with_code
 from .fake import activation_grids, fake_quantized, weight_grid, with_fake_quantization
 from .folding import fold_batch_norms
 from .layerwise import round_layer_by_layer
-from .recorded import load_accuracies
 from .matrices import awq, gptq, keep_salient, round_in_groups, smooth
+from .recorded import load_accuracies
 
 __all__ = [
     "Grid",

@@ -10,38 +10,12 @@ import numpy as np
 
 from kdcourse import checks
 
-from .affine import checked_bits, find_grid
+from .affine import checked_bits
 from .folding import as_graph, plain
+from .matrices import gptq
 
 ROUNDED = ("Dense", "Conv2D")
 BATCH = 100
-DAMPING = 0.01  # of the mean second moment, added to each: moments of few examples are nearly singular
-
-
-def compensated(weights, moments, bits: int, *, method: str = "minmax", symmetric: bool = True, name: str = "weights") -> np.ndarray:
-    """Return weights on a grid for each output, errors made up for (GPTQ).
-
-    Args:
-        weights: shape ``(inputs, outputs)``.
-        moments: second moments of the layer's inputs, ``X^T X`` for X of shape ``(examples, inputs)``.
-        bits: 2..16.
-        method: how the range of each grid is found, see `affine.find_grid`.
-        symmetric: whether the zero points are 0, as LiteRT wants them for weights.
-        name: what a refusal calls the weights.
-
-    Raises:
-        ValueError: shapes that do not fit, numbers that are not finite, bits outside 2..16.
-    """
-    left = checks.array(name, weights, ("inputs", "outputs"), dtype=np.float64).copy()
-    moments = checks.array("moments", moments, (len(left), len(left)), dtype=np.float64)
-    grid = find_grid(left, bits, symmetric=symmetric, per="channel", method=method, name=name)
-    scale, zero, found = grid.scale[:, 0], grid.zero_point[:, 0], np.empty_like(left)
-    damped = moments + np.eye(len(left)) * max(DAMPING * np.trace(moments) / len(left), 1e-12)
-    share = np.linalg.cholesky(np.linalg.inv(damped)).T  # row i: how the error of input i is shared out among those after it
-    for i in range(len(left)):
-        found[i] = scale * (np.clip(np.rint(left[i] / scale) + zero, grid.low, grid.high) - zero)
-        left[i + 1 :] -= np.outer(share[i, i + 1 :] / share[i, i], left[i] - found[i])
-    return found.astype(np.float32)
 
 
 def round_layer_by_layer(model, bits: int, examples, *, method: str = "minmax", symmetric: bool = True):
@@ -76,9 +50,9 @@ def round_layer_by_layer(model, bits: int, examples, *, method: str = "minmax", 
         new = copy.get_layer(layer.name)
         wanted = _mean(keras.Model(model.inputs[0], _linear(keras, model, layer)), examples)
         moments, weights = _moments(keras.Model(copy.inputs[0], new.input), new, examples), np.asarray(new.kernel)
-        flat = compensated(
-            weights.reshape(-1, weights.shape[-1]), moments, bits, method=method, symmetric=symmetric, name=f"the weights of {layer.name}"
-        )
+        flat = weights.reshape(-1, weights.shape[-1])
+        how = {"method": method, "symmetric": symmetric, "name": f"the weights of {layer.name}"}
+        flat = gptq(flat, moments, bits, len(flat), **how)  # one grid for each output
         new.kernel.assign(flat.reshape(weights.shape))
         if layer.use_bias:
             new.bias.assign_add(wanted - _mean(keras.Model(copy.inputs[0], _linear(keras, copy, new)), examples))

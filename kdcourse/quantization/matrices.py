@@ -126,7 +126,15 @@ def awq(weights, seen: Statistics, bits: int, group: int, *, name: str = "weight
 
 
 def gptq(
-    weights, second_moments, bits: int, group: int, *, damping: float = 0.01, method: str = "minmax", name: str = "weights"
+    weights,
+    second_moments,
+    bits: int,
+    group: int,
+    *,
+    damping: float = 0.01,
+    method: str = "minmax",
+    symmetric: bool = False,
+    name: str = "weights",
 ) -> np.ndarray:
     """Return a weight matrix rounded input by input, each error made up for by the inputs that follow (GPTQ; Frantar et al. 2022).
 
@@ -137,6 +145,7 @@ def gptq(
         second_moments: of the layer's calibration inputs, shape ``(inputs, inputs)``; see `statistics`.
         damping: what is added to the diagonal, as a share of its mean, > 0: the matrix is then invertible with few calibration rows too.
         method: how the range of a group is found, as in `round_in_groups`.
+        symmetric: whether the zero points are 0.
 
     Raises:
         ValueError: as `round_in_groups`, or second moments of another shape or not those of any inputs.
@@ -151,7 +160,7 @@ def gptq(
         checks.refuse("second_moments", "those of some inputs, positive definite once damped", f"others, at damping {damping}")
     for start in range(0, len(weights), group):
         end, errors = start + group, np.empty((group, weights.shape[1]))
-        grid = affine.find_grid(weights[start:end], bits, per=group, method=method)
+        grid = affine.find_grid(weights[start:end], bits, per=group, method=method, symmetric=symmetric)
         scale, zero = grid.scale[:, 0], grid.zero_point[:, 0]
         for i in range(start, end):
             rounded = scale * (np.clip(np.rint(weights[i] / scale) + zero, grid.low, grid.high) - zero)
