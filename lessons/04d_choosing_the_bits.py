@@ -458,6 +458,43 @@ plots.accuracies(
 # more is a third more values. We did not train on four values.
 
 # %% [markdown]
+# ## The same bytes, spent otherwise
+#
+# The 2-bit network takes about 20 kB. A network with a quarter of the weights takes as many bytes with 8 bits, and half of them
+# with 4 bits. It has 8 filters and 48 units instead of 16 and 96, and it was trained for 900 updates. It is rounded without any
+# training afterwards: to 8 bits as it is, to 4 bits with errors made up for. The *small float network* of chapter 04 takes as many
+# bytes in floats.
+#
+# **Predict first.** Which of the four reads the most digits?
+
+
+# %% tags=["experiment"]
+# As many bytes, or half as many, in a smaller network
+@evidence.experiment(
+    "accuracy on the test split",
+    compare=[
+        ("smaller network, 8 bits", "2 bits, trained"),
+        ("smaller network, 4 bits", "2 bits, trained"),
+        ("smaller network, 8 bits", "small float network"),
+    ],
+)
+def equal_bytes(seed):
+    smaller = quantization.fold_batch_norms(small_network(seed, 8, 0.01))
+    networks = {
+        "2 bits, trained": trained_on(rounded(float_network(seed), 2), seed, 0.003),
+        "smaller network, 8 bits": rounded(smaller, 8),
+        "smaller network, 4 bits": made_up_for(smaller, 4),
+        "small float network": small_network(seed, 2, 0.005),
+    }
+    return {name: right(network) for name, network in networks.items()}
+
+
+plots.accuracies(evidence.load("equal_bytes"), title="TITLE equal")
+
+# %% [markdown]
+# **Answer.** ANSWER-EQUAL
+
+# %% [markdown]
 # ## Who may teach?
 #
 # With 2 bits, rounding alone ruins this network, and it is trained on with the rounding inside (QAT), for 300 updates. Training
