@@ -15,7 +15,7 @@ SEEDS ?= 0 1 2 3 4
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab doctor test test-fast lint unit test-notebooks lesson notebooks notebooks-check experiment experiments records teachers embeddings colab-check lock benchmarks clean
+.PHONY: help lab doctor test test-fast lint unit test-notebooks lesson notebooks notebooks-check experiment experiments records teachers bit-widths embeddings colab-check lock benchmarks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ records: $(VENV)/ready ## run one seed of every record again (NAME=... for one),
 teachers: $(VENV)/ready ## train again what ships in data/teachers
 	$(PY) tools/train_teachers.py
 
+bit-widths: $(VENV)/ready ## record again what a network with rounded weights gets right, four minutes
+	$(ONE_THREAD) $(PY) tools/bit_widths.py $(ARGS)
+
 embeddings: $(VENV)/ready ## ask the text encoder again, 10 minutes for all (ARGS=r8 for one data set)
 	$(PY) tools/embed_texts.py $(ARGS)
 
@@ -93,6 +96,7 @@ benchmarks: $(VENV)/ready ## time and memory of every notebook, latency of the e
 	$(PY) benchmarks/explorer_latency.py
 	$(PY) benchmarks/distillation.py
 	$(PY) benchmarks/pruned_speed.py
+	$(PY) benchmarks/quantized_speed.py
 	$(PY) benchmarks/text_case.py
 
 clean: ## remove the environment and what was built beside the sources

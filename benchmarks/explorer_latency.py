@@ -1,12 +1,12 @@
 """How long an explorer takes from a key press to its redraw, in headless Chromium and a real JupyterLab.
 
-Usage: python benchmarks/explorer_latency.py [temperature|loss|curves|text|typing|sparsity ...] [--presses N] [--settle SECONDS]
+Usage: python benchmarks/explorer_latency.py [temperature|loss|curves|bits|text|typing|sparsity ...] [--presses N] [--settle SECONDS]
 
 Without a name all are measured, one after the other. A press begins at the time stamp of its keydown event, as the browser made it; the
 next comes when the redraw of the last is done.
 
-temperature, loss, curves, text: the page computes, here after a press on the first slider. "DOM updated" is when the explorer has changed
-all its elements, "next frame" when the first frame after that has been handed over to be painted. Aim: DOM updated within 5 ms.
+temperature, loss, curves, bits, text: the page computes, here after a press on the first slider. "DOM updated" is when the explorer has
+changed all its elements, "next frame" when the first frame after that has been handed over to be painted. Aim: DOM updated within 5 ms.
 
 typing, sparsity: the kernel computes. typing: a letter in the text explorer, with two stand-in models of no weight; 50 ms of it are the
 pause that ends typing. sparsity: LeNet-5 and 1,000 digits; the presses go up by layer and down globally, so that each state is a new one,
@@ -77,6 +77,15 @@ points = np.arange(100)
 accuracy = {scope: {name: (100 - points) / 100 for name in ("before", "after")} for scope in ("by layer", "global")}
 SparsityCurves(points, accuracy, {scope: {f"format {i}": 10_000 - 99 * points for i in range(6)} for scope in accuracy})"""
 
+BITS = """\
+from kdcourse import models
+from kdcourse.quantization import fold_batch_norms, load_accuracies
+from kdcourse.widgets import BitWidthExplorer
+
+network = fold_batch_norms(models.load_trained("mnist-5k-phone"))
+layers = {layer.name: layer.kernel.numpy() for layer in network.layers if layer.weights}
+BitWidthExplorer(layers, load_accuracies(), layer="conv3", symmetric=False)"""
+
 TEXT = """\
 import numpy as np
 from kdcourse.widgets import TextExplorer
@@ -93,13 +102,14 @@ SparsityExplorer(models.load_trained("mnist-5k-lenet5"), digits.x_validation, di
 
 
 def press_slider(page, presses: int) -> None:
-    """Go up and down, at most ninety presses each: less than the way to the end."""
+    """Go up and down, at most as many presses each as there are to the end, and ninety."""
     slider = page.get_by_role("slider").first
     slider.press("Home")
     page.wait_for_timeout(200)
     page.evaluate("presses.length = 0")
+    way = min(90, slider.evaluate("slider => slider.max - slider.min"))
     for i in range(presses):
-        slider.press("ArrowRight" if i // 90 % 2 == 0 else "ArrowLeft")
+        slider.press("ArrowRight" if i // way % 2 == 0 else "ArrowLeft")
         page.wait_for_function("() => presses.at(-1).frame")
 
 
@@ -128,6 +138,7 @@ CASES = {
     "temperature": Case(DIGITS.format(explorer="TemperatureExplorer"), press_slider, IN_THE_PAGE, 300),
     "loss": Case(DIGITS.format(explorer="LossExplorer"), press_slider, IN_THE_PAGE, 300),
     "curves": Case(CURVES, press_slider, IN_THE_PAGE, 300),
+    "bits": Case(BITS, press_slider, IN_THE_PAGE, 300),
     "text": Case(TEXT, press_slider, IN_THE_PAGE, 300),
     "typing": Case(TEXT, press_letters, IN_THE_KERNEL, 100),
     "sparsity": Case(SPARSITY, press_sparsity, IN_THE_KERNEL, 196),

@@ -3,21 +3,27 @@
 Answers: accuracy, recall, calibration. Logits have shape ``(examples, classes)``, labels ``(examples,)``.
 
 Costs of a Sequential or functional model: parameters, non-zero weights, sparsity, multiply-accumulates (MACs), bytes in each format of
-`formats` and as .tflite. Costs of a .tflite file when it runs: memory and latency. Sizes are in bytes, times in seconds.
+`formats` and as .tflite. Costs of a .tflite file when it runs: memory and latency; of several files all at once (`compare_files`).
+Sizes are in bytes, times in seconds.
 
 Every function raises ValueError for labels that are no class numbers, for what is no model, or for a model of which it cannot tell.
 """
 
 import gc
+import gzip
 import math
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from . import anatomy, checks, litert
-from .formats import FORMATS, encoded_size
+from .formats import FORMATS, GZIP_LEVEL, encoded_size
 from .soft_labels import checked_logits, checked_probabilities, cross_entropy, one_hot
 
 TFLITE = ".tflite"
@@ -272,9 +278,20 @@ def latency(tflite_or_callable: bytes | Callable, threads: int = 1, warmup: int 
             raise ValueError(
                 f"tflite_or_callable must be the bytes of a .tflite file or a function, got {type(tflite_or_callable).__name__}"
             )
-        interpreter = litert.interpreter(tflite_or_callable, threads)
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], litert.random_input(interpreter))
-        run = interpreter.invoke
+        run = _one_inference(tflite_or_callable, threads)
+    seconds = _timed(run, warmup, runs)
+    return Latency(*(float(np.quantile(seconds, q)) for q in (0.5, 0.05, 0.95)), runs, threads)
+
+
+def _one_inference(tflite: bytes, threads: int) -> Callable:
+    """Return a function that lets LiteRT answer one random example."""
+    interpreter = litert.interpreter(tflite, threads)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], litert.random_input(interpreter))
+    return interpreter.invoke
+
+
+def _timed(run: Callable, warmup: int, runs: int) -> np.ndarray:
+    """Return the seconds of each run but the first `warmup`."""
     for _ in range(warmup):
         run()
     seconds, collects = np.empty(runs), gc.isenabled()
@@ -287,4 +304,108 @@ def latency(tflite_or_callable: bytes | Callable, threads: int = 1, warmup: int 
     finally:
         if collects:
             gc.enable()
-    return Latency(*(float(np.quantile(seconds, q)) for q in (0.5, 0.05, 0.95)), runs, threads)
+    return seconds
+
+
+_CHILD = """import sys, psutil, numpy, ai_edge_litert.interpreter
+from kdcourse import measure
+numpy.random.default_rng(0).random(1)  # NumPy loads this part when it is used, and the random example uses it
+before = psutil.Process().memory_info().rss
+run = measure._one_inference(sys.stdin.buffer.read(), 1)
+for _ in range(3):
+    run()
+print(psutil.Process().memory_info().rss - before)"""
+
+
+def resident_memory(tflite: bytes) -> int:
+    """Return by how many bytes a fresh process grows when it loads a .tflite file and answers examples, one thread, with XNNPACK.
+
+    Counted from the moment at which LiteRT is imported: the file, the weights in the order that the routines like, the activations, and
+    the pages of LiteRT's code that run for the first time, which are most of the 3 to 4 MB of a small network. `peak_memory` tells what is
+    the network's own.
+
+    Raises:
+        ValueError: `tflite` is not the bytes of a .tflite file.
+        RuntimeError: the process fails.
+    """
+    litert.contents(tflite)
+    paths = os.pathsep.join([str(Path(__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run([sys.executable, "-c", _CHILD], input=tflite, capture_output=True, env={**os.environ, "PYTHONPATH": paths})
+    if done.returncode:
+        raise RuntimeError(f"the process that runs the .tflite file failed: {done.stderr.decode(errors='replace').strip()[-200:]}")
+    return int(done.stdout)
+
+
+class FileCosts(NamedTuple):
+    """What a .tflite file costs and how good its answers are; `ratio` and `agreement` compare it with the first file."""
+
+    name: str
+    bytes: int
+    gzip: int  # bytes after gzip
+    memory: int  # bytes, see `resident_memory`
+    median: float  # seconds of one example
+    low: float  # the 10% quantile
+    high: float  # the 90% quantile
+    ratio: float  # of the time
+    accuracy: float
+    agreement: float  # the share of examples that get the same answer
+
+
+_IN_A_ROUND = 10  # runs of one file before the next one's turn
+
+
+def compare_files(files: Mapping[str, bytes], x, y, runs: int = 200, threads: int = 1) -> list[FileCosts]:
+    """Return the costs and the quality of .tflite files, one row for each, all measured in one go.
+
+    For the time the files take turns, ten runs each, in another order in every round: whatever else the machine does falls on all of
+    them. The ratio is the median, over the rounds, of the file's time divided by the first file's in the same round.
+
+    Args:
+        files: ``{name: bytes of the file}``; the first is the one that the others are compared with, such as float32.
+        x: examples that all files read, shape ``(examples, ...)``.
+        y: their labels, shape ``(examples,)``.
+        runs: of each file that are timed, 10 or more; rounded up to tens.
+        threads: of LiteRT, for the time.
+
+    Raises:
+        ValueError: no files, or bytes that are none; examples or labels that do not fit; a number out of range.
+    """
+    if not isinstance(files, Mapping) or not files:
+        checks.refuse("files", "{name: bytes of a .tflite file}, at least one", checks.shown(files))
+    runs, threads = checks.whole("runs", runs, _IN_A_ROUND), checks.whole("threads", threads)
+    for name, tflite in files.items():
+        checks.require(isinstance(tflite, bytes), f"files must be bytes of .tflite files, got {type(tflite).__name__} for {name!r}")
+    checks.same_rows(x=x, y=y)
+    timed, order = {name: _one_inference(tflite, threads) for name, tflite in files.items()}, np.random.default_rng(0)
+    names, rounds = list(files), -(-runs // _IN_A_ROUND)
+    answers = {name: litert.predict(tflite, x) for name, tflite in files.items()}
+    seconds = {name: np.empty((rounds, _IN_A_ROUND)) for name in names}
+    for turn in range(rounds):
+        for place in order.permutation(len(names)):
+            seconds[names[place]][turn] = _timed(timed[names[place]], 3, _IN_A_ROUND)
+    base, expected = np.median(seconds[names[0]], axis=1), answers[names[0]].argmax(1)
+    return [
+        FileCosts(
+            name,
+            len(tflite),
+            len(gzip.compress(tflite, GZIP_LEVEL, mtime=0)),
+            resident_memory(tflite),
+            *(float(np.quantile(seconds[name], q)) for q in (0.5, 0.1, 0.9)),
+            float(np.median(np.median(seconds[name], axis=1) / base)),
+            accuracy(answers[name], y),
+            float(np.mean(answers[name].argmax(1) == expected)),
+        )
+        for name, tflite in files.items()
+    ]
+
+
+def file_table(rows: list[FileCosts]) -> str:
+    """Return the rows of `compare_files` as a text to print, a line for each file."""
+    width = max(len("file"), *(len(row.name) for row in rows))
+    lines = [f"{'file':{width}}  {'bytes':>9}{'gzip':>9}{'memory':>9}{'time':>9}{'10% to 90%':>17}{'ratio':>8}{'accuracy':>10}{'same':>8}"]
+    for row in rows:
+        times = f"{row.median * 1e6:>6,.0f} us{f'{row.low * 1e6:,.0f} to {row.high * 1e6:,.0f} us':>17}{row.ratio:>8.2f}"
+        lines.append(
+            f"{row.name:{width}}  {row.bytes:>9,}{row.gzip:>9,}{row.memory / 1e6:>6.1f} MB{times}{row.accuracy:>10.1%}{row.agreement:>8.1%}"
+        )
+    return "\n".join(lines)

@@ -15,6 +15,8 @@ PACKAGES = tuple(
     "ipywidgets anywidget jupyterquiz psutil jupyterlab".split()
 )
 
+DOT_PRODUCTS = {"avx_vnni", "avx512_vnni", "amx_int8", "asimddp"}  # of 8-bit integers, as Linux calls them
+
 
 @contextlib.contextmanager
 def stderr_held_back():
@@ -96,6 +98,22 @@ def cpu_name() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def has_dot_product(cpuinfo: str = "/proc/cpuinfo") -> bool | None:
+    """Return whether one instruction of this processor multiplies 8-bit integers and adds the products; None where that is not told.
+
+    These are VNNI and AMX of x86, and the dot product of ARM. A processor without them needs several instructions for the same.
+
+    Args:
+        cpuinfo: the file in which Linux describes the processor; elsewhere there is none.
+    """
+    with contextlib.suppress(OSError), open(cpuinfo, encoding="utf-8") as lines:
+        for line in lines:
+            name, _, words = line.partition(":")
+            if name.strip() in ("flags", "Features"):  # x86, ARM
+                return not DOT_PRODUCTS.isdisjoint(words.split())
+    return None
 
 
 def cores() -> int:

@@ -15,11 +15,17 @@ from .anatomy import keras_of
 from .keras_bridge import to_keras, to_tf_keras
 from .runtime import quiet_start
 
-PARTS = ("sparsity", "clustering", "quantization")
+PARTS = {  # where in the package each lies
+    "sparsity": "sparsity.keras",
+    "clustering": "clustering.keras",
+    "quantization": "quantization.keras",
+    "combine": "experimental.combine",
+    "clustering_with_zeros": "python.core.clustering.keras.experimental.cluster",  # its public name, experimental, is empty
+}
 
 
 def toolkit(part: str):
-    """Return ``tensorflow_model_optimization.<part>.keras``, loaded quietly; `part` is one of `PARTS`.
+    """Return a part of TFMOT, such as ``tensorflow_model_optimization.sparsity.keras``, loaded quietly; `part` is one of `PARTS`.
 
     Keras and TensorFlow are loaded first: importing TFMOT changes what ``tf.keras`` is for those that come later.
 
@@ -28,7 +34,7 @@ def toolkit(part: str):
     """
     checks.choice("part", part, PARTS)
     quiet_start()
-    return importlib.import_module(f"tensorflow_model_optimization.{part}.keras")
+    return importlib.import_module(f"tensorflow_model_optimization.{PARTS[part]}")
 
 
 def wrapped(model, wrap: Callable):

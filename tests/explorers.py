@@ -26,6 +26,16 @@ accuracy = {scope: {"before": [0.99, 0.5, low], "after": [0.99, 0.9, 0.8]} for s
 sizes = {scope: {"raw float32": [4000] * 3, "bitmask": [4125, 2125, 165]} for scope in accuracy}
 explorer = SparsityCurves([0, 50, 99], accuracy, sizes)
 explorer""",
+    "bits": """\
+import numpy as np
+from kdcourse.quantization import recorded
+from kdcourse.widgets import BitWidthExplorer
+
+rng = np.random.default_rng(0)
+layers = {"conv1": rng.normal(size=(3, 3, 2, 8)), "logits": rng.normal(size=(40, 10))}
+right = {scope: rng.integers(0, 101, (15, 2, 2, 2)) for scope in ("all layers", *layers)}
+explorer = BitWidthExplorer(layers, recorded.Accuracies("test", 100, 98, (100, 50), right))
+explorer""",
     "sparsity": """\
 import numpy as np
 from kdcourse.runtime import quiet_start, set_seed

@@ -253,3 +253,13 @@ def test_forged_data_is_one_clear_error_and_takes_no_memory(what):
 def test_bad_input_is_named_in_one_sentence(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_entropy_of_an_array():
+    assert formats.entropy_bits(np.arange(256, dtype=np.uint8)) == 256 * 8, "all different: 8 bits each"
+    assert formats.entropy_bits(np.zeros((3, 4), np.float32)) == 0 == formats.entropy_bits(np.zeros(0, np.float32))
+    assert formats.entropy_bits(np.float32([0.0, -0.0])) == 2, "values are told apart by their bits"
+    three_to_one = np.tile(np.int64([7, 7, 7, -1]), 100)
+    assert formats.entropy_bits(three_to_one) == pytest.approx(300 * np.log2(4 / 3) + 100 * 2)
+    with pytest.raises(ValueError, match="array must be an array of"):
+        formats.entropy_bits(["a"])

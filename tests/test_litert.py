@@ -166,6 +166,15 @@ def test_examples_that_do_not_fit(bad, message):
         litert.to_tflite(linear(), "int8", bad)
 
 
+def test_examples_of_another_range_show_on_the_inputs_that_will_come():
+    model = linear()
+    litert.to_tflite(model, "int8", 255 * X), litert.to_tflite(model, "int8", X, try_on=X)
+    with pytest.raises(RuntimeError, match="must agree with Keras to .*, but its answers differ by"):
+        litert.to_tflite(model, "int8", 255 * X, try_on=X)
+    with pytest.raises(ValueError, match="try_on must have shape"):
+        litert.to_tflite(model, "int8", X, try_on=X[:, :4])
+
+
 def test_the_examples_are_what_is_tried(monkeypatch):
     """Between 90 and 100 the answers of a file that saw pixels up to 1 would be far off."""
     right, seen = litert.predict, []

@@ -11,7 +11,7 @@ import zoo
 from keras import layers
 from zoo import linear, subclassed
 
-from kdcourse import formats, litert, measure, models
+from kdcourse import datasets, formats, litert, measure, models, training
 from kdcourse.soft_labels import softmax
 
 
@@ -292,3 +292,38 @@ def with_layer(layer, shape=(5, 4)):
 def test_bad_input_of_costs_is_named_in_one_sentence(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_files_are_measured_side_by_side():
+    data = datasets.load("mnist-5k")
+    model = models.load_trained("mnist-5k-student")
+    files = {"float32": litert.to_tflite(model), "float16": litert.to_tflite(model, "float16")}
+    x, y = data.x_test[:100], data.y_test[:100]
+    first, second = measure.compare_files(files, x, y, runs=20)
+    assert (first.name, first.ratio, first.agreement) == ("float32", 1.0, 1.0)
+    assert first.accuracy == measure.accuracy(training.logits(model, x), y)
+    assert first.bytes == len(files["float32"]) > second.bytes > second.gzip > 0
+    assert second.agreement >= 0.98
+    for row in (first, second):
+        assert 0 < row.low <= row.median <= row.high and row.memory > 0 and row.ratio > 0
+    told = measure.file_table([first, second]).splitlines()
+    assert len(told) == 3 and told[1].startswith("float32") and f"{second.bytes:,}" in told[2]
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [({}, "files must be"), ({"a": "text"}, "files must be bytes of .tflite files, got str for 'a'"), ({"a": b"no"}, "tflite must be")],
+)
+def test_what_is_no_file_is_not_measured(files, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        measure.compare_files(files, np.zeros((2, 28, 28, 1)), np.zeros(2, int))
+
+
+def test_what_python_loads_does_not_count_as_memory_of_a_file():
+    """NumPy's random numbers alone would be 5 MB."""
+    assert len(tflite := litert.to_tflite(linear())) / 1e6 < measure.resident_memory(tflite) / 1e6 < 6
+
+
+def test_a_process_that_cannot_run_a_file_is_a_refusal():
+    with pytest.raises(ValueError, match="tflite must be"):
+        measure.resident_memory(b"no file")

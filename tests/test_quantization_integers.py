@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
+from zoo import randomized
 
 from kdcourse import datasets, litert, models
 from kdcourse.quantization import integers
@@ -82,6 +83,17 @@ def test_the_networks_of_the_course_give_the_integers_of_litert(name, digits):
     ours = answer.scale * (integers.run(tflite, digits.x_test[:60])[file.outputs[0]] - answer.zero_point)
     theirs = litert.predict(tflite, digits.x_test[:60])  # by XNNPACK, which rounds some sums otherwise
     assert np.abs(ours - theirs).max() <= 1.01 * answer.scale[0] * 2
+
+
+@pytest.mark.parametrize(("build", "operators"), [(models.separable_cnn, 10), (models.phone_cnn, 9)])
+@pytest.mark.parametrize("bits", [None, {"logits": 4, "conv.*": 4}], ids=["8 bits", "some 4 bits"])
+def test_files_of_the_other_quantizer_give_the_integers_of_litert(build, operators, bits, digits):
+    source = litert.to_tflite(randomized(build()))
+    tflite = litert.quantized(source, "static_int8", digits.x_train[:60], bits)
+    rows = integers.compare(tflite, digits.x_test[:40])
+    assert len(rows) == operators and all(close(row) for row in rows), rows
+    kinds = {row.operator for row in rows}
+    assert {"DEPTHWISE_CONV_2D", "ADD", "MEAN"} <= kinds or build is models.phone_cnn
 
 
 def test_floats_and_integers_may_come_in(every_operator):

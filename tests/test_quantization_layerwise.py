@@ -43,6 +43,14 @@ def test_outputs_are_nearer_than_after_plain_rounding_and_weights_are_on_the_gri
         assert len(np.unique(np.rint(found / scale))) <= 2**bits - 1
 
 
+def test_an_affine_grid_has_one_value_more():
+    rng = np.random.default_rng(0)
+    inputs, weights = rng.normal(size=(200, 24)), rng.normal(size=(24, 5))
+    for symmetric, values in ((True, 3), (False, 4)):
+        found = compensated(weights, inputs.T @ inputs, 2, symmetric=symmetric)
+        assert max(len(np.unique(column)) for column in found.T) == values
+
+
 def test_inputs_that_do_not_go_together_leave_plain_rounding():
     weights = np.random.default_rng(1).normal(size=(7, 3))
     plain = quantization.rounded(weights, 3, symmetric=True, per="channel")

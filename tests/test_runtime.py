@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from kdcourse import __main__ as command
-from kdcourse import doctor, files
+from kdcourse import doctor, files, runtime
 
 
 def python(code, **environment):
@@ -102,3 +102,20 @@ except KeyError:
     print("told")"""
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (0, "ran\ntold\n")
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("model name : x\nflags\t\t: fpu avx2 avx512_vnni\n", True),
+        ("flags : fpu avx_vnni avx2\n", True),
+        ("Features\t: fp asimd asimddp\n", True),
+        ("flags : fpu avx2 avx512f\n", False),
+        ("model name : with avx_vnni\n", None),
+    ],
+)
+def test_whether_the_processor_has_a_dot_product_of_8_bits(tmp_path, told, expected):
+    (tmp_path / "cpuinfo").write_text(told)
+    assert runtime.has_dot_product(str(tmp_path / "cpuinfo")) is expected
+    assert runtime.has_dot_product(str(tmp_path / "nowhere")) is None
+    assert runtime.has_dot_product() in (True, False, None)

@@ -28,12 +28,13 @@ def unchanged(layer):
 
 
 def test_each_part_has_what_it_is_for():
-    for part, function in zip(tfmot.PARTS, ("prune_low_magnitude", "cluster_weights", "quantize_model"), strict=True):
+    functions = ("prune_low_magnitude", "cluster_weights", "quantize_model", "strip_clustering_cqat", "cluster_weights")
+    for part, function in zip(tfmot.PARTS, functions, strict=True):
         assert callable(getattr(tfmot.toolkit(part), function))
 
 
 def test_a_part_that_does_not_exist():
-    with pytest.raises(ValueError, match="part must be one of sparsity, clustering, quantization, got 'pruning'"):
+    with pytest.raises(ValueError, match="part must be one of sparsity, clustering, .*, clustering_with_zeros, got 'pruning'"):
         tfmot.toolkit("pruning")
 
 

@@ -208,12 +208,20 @@ OF_SHAPES = ("SHAPE", "STRIDED_SLICE", "PACK")  # they compute the shape that RE
 # The network
 
 
+def _computing(file: litert.Contents) -> list[litert.Operator]:
+    """Return the operators that the answer depends on: none of shapes, and none that only they read."""
+    needed, found = set(file.outputs), []
+    for operator in reversed(file.operators):
+        if operator.kind not in OF_SHAPES and needed.intersection(operator.outputs):
+            needed.update(operator.inputs)
+            found.append(operator)
+    return found[::-1]
+
+
 def _layers(tflite: bytes) -> tuple[litert.Contents, list[tuple[Layer, list[int], int]]]:
     """Return the file's contents and its layers, each with the numbers of what it reads, constants left out, and of what it writes."""
     file, found = litert.contents(tflite), []
-    for operator in file.operators:
-        if operator.kind in OF_SHAPES:
-            continue
+    for operator in _computing(file):
         written = file.tensors[operator.outputs[0]]
         if operator.kind not in OPERATORS:
             checks.refuse("tflite", f"a file of the operators {', '.join(OPERATORS)}", f"{operator.kind} in {written.name}")

@@ -18,14 +18,15 @@ BATCH = 100
 DAMPING = 0.01  # of the mean second moment, added to each: moments of few examples are nearly singular
 
 
-def compensated(weights, moments, bits: int, *, method: str = "minmax", name: str = "weights") -> np.ndarray:
-    """Return weights on a symmetric grid for each output, errors made up for (GPTQ).
+def compensated(weights, moments, bits: int, *, method: str = "minmax", symmetric: bool = True, name: str = "weights") -> np.ndarray:
+    """Return weights on a grid for each output, errors made up for (GPTQ).
 
     Args:
         weights: shape ``(inputs, outputs)``.
         moments: second moments of the layer's inputs, ``X^T X`` for X of shape ``(examples, inputs)``.
         bits: 2..16.
         method: how the range of each grid is found, see `affine.find_grid`.
+        symmetric: whether the zero points are 0, as LiteRT wants them for weights.
         name: what a refusal calls the weights.
 
     Raises:
@@ -33,17 +34,17 @@ def compensated(weights, moments, bits: int, *, method: str = "minmax", name: st
     """
     left = checks.array(name, weights, ("inputs", "outputs"), dtype=np.float64).copy()
     moments = checks.array("moments", moments, (len(left), len(left)), dtype=np.float64)
-    grid = find_grid(left, bits, symmetric=True, per="channel", method=method, name=name)
-    scale, found = grid.scale[:, 0], np.empty_like(left)
+    grid = find_grid(left, bits, symmetric=symmetric, per="channel", method=method, name=name)
+    scale, zero, found = grid.scale[:, 0], grid.zero_point[:, 0], np.empty_like(left)
     damped = moments + np.eye(len(left)) * max(DAMPING * np.trace(moments) / len(left), 1e-12)
     share = np.linalg.cholesky(np.linalg.inv(damped)).T  # row i: how the error of input i is shared out among those after it
     for i in range(len(left)):
-        found[i] = scale * np.clip(np.rint(left[i] / scale), grid.low, grid.high)
+        found[i] = scale * (np.clip(np.rint(left[i] / scale) + zero, grid.low, grid.high) - zero)
         left[i + 1 :] -= np.outer(share[i, i + 1 :] / share[i, i], left[i] - found[i])
     return found.astype(np.float32)
 
 
-def round_layer_by_layer(model, bits: int, examples, *, method: str = "minmax"):
+def round_layer_by_layer(model, bits: int, examples, *, method: str = "minmax", symmetric: bool = True):
     """Return a functional copy of a Keras 3 model whose weights are rounded, layer by layer, errors made up for; nothing is trained.
 
     A layer sees what the rounded layers before it give. Its bias then takes away the mean difference to the output of `model`. The
@@ -54,6 +55,7 @@ def round_layer_by_layer(model, bits: int, examples, *, method: str = "minmax"):
         bits: 2..16, for the weights of all Dense and Conv2D layers.
         examples: shape ``(examples, ...)``, as the model reads them; a few hundred.
         method: how the range of each output's grid is found, see `affine.find_grid`.
+        symmetric: whether the zero points of the grids are 0; with few bits a grid that is not symmetric has a value more that counts.
 
     Raises:
         ValueError: bits outside 2..16; examples that are empty, not finite or do not fit; a layer with weights that is neither Dense nor
@@ -74,7 +76,9 @@ def round_layer_by_layer(model, bits: int, examples, *, method: str = "minmax"):
         new = copy.get_layer(layer.name)
         wanted = _mean(keras.Model(model.inputs[0], _linear(keras, model, layer)), examples)
         moments, weights = _moments(keras.Model(copy.inputs[0], new.input), new, examples), np.asarray(new.kernel)
-        flat = compensated(weights.reshape(-1, weights.shape[-1]), moments, bits, method=method, name=f"the weights of {layer.name}")
+        flat = compensated(
+            weights.reshape(-1, weights.shape[-1]), moments, bits, method=method, symmetric=symmetric, name=f"the weights of {layer.name}"
+        )
         new.kernel.assign(flat.reshape(weights.shape))
         if layer.use_bias:
             new.bias.assign_add(wanted - _mean(keras.Model(copy.inputs[0], _linear(keras, copy, new)), examples))

@@ -6,6 +6,7 @@ A widget is loaded when it is first asked for, so that one which needs the page 
 import importlib
 
 _HOMES = {
+    "BitWidthExplorer": "bit_width_explorer",
     "LossExplorer": "loss_explorer",
     "SparsityCurves": "sparsity_curves",
     "SparsityExplorer": "sparsity_explorer",

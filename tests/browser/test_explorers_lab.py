@@ -18,6 +18,7 @@ READ = {
     "temperature": "print(explorer.temperature, explorer.selected)",
     "loss": "print(explorer.temperature, explorer.alpha, explorer.left, explorer.right, explorer.selected, explorer.same_scale)",
     "curves": "print(explorer.selected, explorer.scope)",
+    "bits": "print(explorer.bits, explorer.symmetric, explorer.per, explorer.layer, explorer.clip, explorer.output)",
     "sparsity": "print(explorer.sparsity, explorer.scope, explorer.layer)",
     "text": "print(explorer.text, explorer.temperature, explorer.message, sep='|')",
 }
@@ -25,6 +26,7 @@ WRITE = {
     "temperature": "explorer.temperature = 8.5",
     "loss": "explorer.alpha, explorer.left = 0.25, 'decoupled'",
     "curves": "explorer.selected = 1",
+    "bits": "explorer.clip, explorer.layer = 62.5, 'conv1'",
     "sparsity": "explorer.sparsity = 77; print(explorer.kept['logits'] < 0.24)",
     "text": "explorer.text, explorer.temperature = 'from Python', 20; print(len(explorer.soft_labels['teacher']))",
 }
@@ -140,6 +142,20 @@ def test_curves(lab, page, opened):
     heard("2 global")
     lab.run_cell(page, 2)
     shows(sparsity=50)
+
+
+def test_bits(lab, page, opened):
+    view, slider, heard, shows = opened
+    slider.press("ArrowLeft")
+    view.get_by_label("Range kept").press("ArrowLeft")
+    view.get_by_label("Output drawn").press("End")
+    view.get_by_role("radio", name="affine").check()
+    view.get_by_role("radio", name="the layer").check()
+    view.get_by_label("Layer", exact=True).press("ArrowDown")
+    shows(bits=7, symmetric=False, per="tensor", layer="logits", clip=99, output=7)
+    heard("7 False tensor logits 99.0 7")
+    lab.run_cell(page, 2)
+    shows(bits=7, layer="conv1", clip=62.5)
 
 
 def test_sparsity(lab, page, opened):

@@ -1,4 +1,4 @@
-"""What holds of all five explorers in a bare page, without a kernel: keyboard, screen readers, several views, narrow pages."""
+"""What holds of all explorers in a bare page, without a kernel: keyboard, screen readers, several views, narrow pages."""
 
 import pytest
 from browser import show
@@ -18,6 +18,14 @@ KEYS = {
         (" ", "same_scale", False),
     ],
     "curves": [("End", "selected", 2), ("ArrowDown", "scope", "global")],
+    "bits": [
+        ("ArrowDown", "layer", "logits"),
+        ("ArrowDown", "symmetric", False),
+        ("ArrowDown", "per", "tensor"),
+        ("End", "bits", 16),
+        ("Home", "clip", 20),
+        ("ArrowRight", "output", 1),
+    ],
     "sparsity": [("End", "sparsity", 99), ("ArrowDown", "scope", "global"), ("ArrowUp", "layer", "conv1")],
     "text": [("!", "text", "hello!"), ("End", "temperature", 20), ("ArrowDown", "text", "an example")],
 }
@@ -94,7 +102,7 @@ def test_a_burst_of_moves_ends_on_the_last_value(page, built, name):
       }
       return slider.valueAsNumber;
     }""")
-    trait = {"curves": "selected", "sparsity": "sparsity"}.get(name, "temperature")
+    trait = {"curves": "selected", "sparsity": "sparsity", "bits": "bits"}.get(name, "temperature")
     value = page.evaluate("trait => model.get(trait)", trait)
     assert value == (float(f"{2 ** (position / 16):.3g}") if trait == "temperature" else position)
     if trait == "temperature":
