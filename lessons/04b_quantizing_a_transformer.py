@@ -194,6 +194,8 @@ with quiz.check("bits of a weight"):
 
 # %% tags=["experiment-setup", "hide-input"]
 # The texts, the classifier of chapter 07, the variants, and how each is judged
+from IPython.display import display
+
 
 from functools import cache, lru_cache
 
@@ -446,8 +448,10 @@ display(
 # {{three_bits_angle | 1% by activation | 1% at random | size}}, although both keep as many weights. Which weights matter is a
 # question about the inputs.
 #
-# Accuracy alone would not have shown this. Rounding costs {{three_bits | float32 | rounded | size}}. But between the choice by activation and the control,
-# {{three_bits | 1% by activation | 1% at random | no difference: no clear difference}} was found. The **95% interval** of the difference is
+# Accuracy alone would not have shown this. Rounding costs {{three_bits | float32 | rounded | size}}. But between the choice by
+# activation and the control,
+# {{three_bits | 1% by activation | 1% at random | no difference: no clear difference}} was found. The **95% interval** of the
+# difference is
 # {{three_bits | 1% by activation | 1% at random | interval}} points: if the experiment were repeated many times, about 95 of 100 such
 # ranges would contain the true mean. On this page only the errors
 # of single layers were repeated on other seeds. All other results rest on {{three_bits | seeds}}.
@@ -648,7 +652,7 @@ display(
             )
             for way in ("rounded", "AWQ", "GPTQ")
         },
-        title="On each of the 12 feed-forward matrices GPTQ has the smallest error, rounding the largest",
+        title="GPTQ has the smallest error on each feed-forward matrix, rounding the largest",
         xlabel="matrix: wide 0 to wide 5, then narrow 0 to narrow 5",
         ylabel="error of the outputs (%)",
     ),
@@ -662,7 +666,8 @@ display(
 # **Answer.** At 3 bits GPTQ with clipped ranges comes first. It turns the vectors by
 # {{three_bits_angle | GPTQ, clipped ranges | mean}}, GPTQ alone by {{three_bits_angle | GPTQ | mean}}, AWQ by
 # {{three_bits_angle | AWQ | mean}}, clipped ranges by {{three_bits_angle | clipped ranges | mean}}, and rounding by
-# {{three_bits_angle | rounded | mean}}. In accuracy, GPTQ with clipped ranges {{three_bits | GPTQ, clipped ranges | rounded | wins: beats}}
+# {{three_bits_angle | rounded | mean}}. In accuracy, GPTQ with clipped ranges {{three_bits | GPTQ, clipped ranges | rounded |
+# wins: beats}}
 # rounding by {{three_bits | GPTQ, clipped ranges | rounded | size}}, and AWQ {{three_bits | AWQ | rounded | wins: beats}} it by
 # {{three_bits | AWQ | rounded | size}}.
 #
@@ -912,8 +917,9 @@ quiz.show("04b_quantizing_a_transformer")
 #
 # > **Eight bits cost us nothing, three bits broke the model. Why, and what do AWQ and GPTQ do about it?**
 #
-# *In 30 seconds.* Each bit less makes the squared error four to five times as large, so from 8 bits to 3 it grows a thousandfold. Rounding also
-# ignores the inputs, and some channels are ten times as large as others. AWQ makes the grid finer for large inputs. GPTQ lets later
+# *In 30 seconds.* Each bit less makes the squared error four to five times as large, so from 8 bits to 3 it grows a thousandfold.
+# Rounding also ignores the inputs, and some channels are ten times as large as others. AWQ makes the grid finer for large inputs.
+# GPTQ lets later
 # weights make up for each error. Both need a few calibration texts and no training.
 #
 # *In 3 minutes.* Tell the control: 1% of the channels take back {{three_bits_angle | 1% by activation | rounded | size}} if inputs choose
@@ -934,7 +940,7 @@ quiz.show("04b_quantizing_a_transformer")
 # - AWQ scales before rounding, GPTQ makes up for errors, clipped ranges need no inputs. At 3 bits each of them keeps the
 #   vectors nearer than rounding does.
 # - The label of a file is not its number of bits: 5.85 instead of 4.
-# - These results are of one small encoder, and the intervals speak of texts.
+# - All of this is one small encoder.
 #
 # ## What's next
 #
