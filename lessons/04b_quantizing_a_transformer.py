@@ -112,7 +112,7 @@ picture
 # %% [markdown]
 # **Answer.** More than 10 times. Channel 223 alone stands out, and a handful of others are about five times as large as the median.
 # An error in the weights of channel 223 is multiplied by its large inputs, so it reaches the outputs 14 times as strongly as the same
-# error elsewhere. But rounding treats all channels alike.
+# error in a median channel. But rounding treats all channels alike.
 #
 # ## Rounding in groups
 #
@@ -194,6 +194,8 @@ with quiz.check("bits of a weight"):
 
 # %% tags=["experiment-setup", "hide-input"]
 # The texts, the classifier of chapter 07, the variants, and how each is judged
+from IPython.display import display
+
 
 from functools import cache, lru_cache
 
@@ -446,9 +448,13 @@ display(
 # {{three_bits_angle | 1% by activation | 1% at random | size}}, although both keep as many weights. Which weights matter is a
 # question about the inputs.
 #
-# Accuracy alone would not have shown this. Rounding costs {{three_bits | float32 | rounded | size}}. But between the choice by activation and the control,
-# {{three_bits | 1% by activation | 1% at random | no difference: no clear difference}} was found, with an interval of
-# {{three_bits | 1% by activation | 1% at random | interval}} points.
+# Accuracy alone would not have shown this. Rounding costs {{three_bits | float32 | rounded | size}}. But between the choice by
+# activation and the control,
+# {{three_bits | 1% by activation | 1% at random | no difference: no clear difference}} was found. The **95% interval** of the
+# difference is
+# {{three_bits | 1% by activation | 1% at random | interval}} points: if the experiment were repeated many times, about 95 of 100 such
+# ranges would contain the true mean. On this page only the errors
+# of single layers were repeated on other seeds. All other results rest on {{three_bits | seeds}}.
 #
 # With 8 bits the vectors turn by {{more_bits | 8 bits, rounded | mean}}, with 4 bits by {{more_bits | 4 bits, rounded | mean}}. Groups of
 # 128 instead of 64 save 0.15 bits of a weight and turn the vectors by
@@ -464,6 +470,7 @@ display(
 # Without rounding nothing changes. With rounding, the error of channel $i$ is divided by $s_i$, so it shrinks where inputs are large.
 # But large $s_i$ also stretch the range of the group, and with it the error of the other channels. So $\alpha$ is searched: 0 is plain
 # rounding, and 1 gives all inputs the same mean magnitude. The search looks at the 600 calibration rows only.
+# The scales of the inputs are stored, too, in 16 bits each: 0.01 bits of a weight here.
 
 
 # %%
@@ -491,7 +498,9 @@ for name, changed in (("rounded", rounded(W, 3)), (f"AWQ, alpha {alpha}", awq(W,
 #
 # $$ w_j \leftarrow w_j - \frac{w_i - q_i}{U_{ii}}\, U_{ij} $$
 #
-# A little *damping* is added to the diagonal of $H$, 1% of its mean, so that it can be inverted.
+# A little *damping* is added to the diagonal of $H$, 1% of its mean, so that it can be inverted. Nothing is stored beside the integers
+# and the grids. The original method takes the inputs that the layers before give after their own rounding. Here all inputs are those of
+# the float32 encoder, which is simpler.
 
 
 # %%
@@ -643,7 +652,7 @@ display(
             )
             for way in ("rounded", "AWQ", "GPTQ")
         },
-        title="On each of the 12 feed-forward matrices GPTQ has the smallest error, rounding the largest",
+        title="GPTQ has the smallest error on each feed-forward matrix, rounding the largest",
         xlabel="matrix: wide 0 to wide 5, then narrow 0 to narrow 5",
         ylabel="error of the outputs (%)",
     ),
@@ -657,7 +666,8 @@ display(
 # **Answer.** At 3 bits GPTQ with clipped ranges comes first. It turns the vectors by
 # {{three_bits_angle | GPTQ, clipped ranges | mean}}, GPTQ alone by {{three_bits_angle | GPTQ | mean}}, AWQ by
 # {{three_bits_angle | AWQ | mean}}, clipped ranges by {{three_bits_angle | clipped ranges | mean}}, and rounding by
-# {{three_bits_angle | rounded | mean}}. In accuracy, GPTQ with clipped ranges {{three_bits | GPTQ, clipped ranges | rounded | wins: beats}}
+# {{three_bits_angle | rounded | mean}}. In accuracy, GPTQ with clipped ranges {{three_bits | GPTQ, clipped ranges | rounded |
+# wins: beats}}
 # rounding by {{three_bits | GPTQ, clipped ranges | rounded | size}}, and AWQ {{three_bits | AWQ | rounded | wins: beats}} it by
 # {{three_bits | AWQ | rounded | size}}.
 #
@@ -807,8 +817,8 @@ display(
 # {{int8_inputs_angle | one grid, smoothed | one grid | size}}. The grid for each row is nearer still by
 # {{int8_inputs_angle | a grid for each row | one grid, smoothed | size}}, without any calibration text. In accuracy it
 # {{int8_inputs | a grid for each row | one grid, smoothed | loses: loses}} to smoothing by
-# {{int8_inputs | a grid for each row | one grid, smoothed | size}}. We leave this open, because the angle says the opposite, and of
-# twenty intervals one misses zero by chance.
+# {{int8_inputs | a grid for each row | one grid, smoothed | size}}. We leave this open, because the angle says the opposite, and where
+# nothing differs, one of twenty intervals misses zero by chance.
 #
 # The best $\alpha$ is 1, the end of its range, and the paper's usual 0.5 is worse than no smoothing: on the validation texts it gives
 # {{choice_of_alpha | smoothed, alpha 0.5 | mean}}. A look at single layers tells why, although it is no recorded result. In the first
@@ -907,8 +917,9 @@ quiz.show("04b_quantizing_a_transformer")
 #
 # > **Eight bits cost us nothing, three bits broke the model. Why, and what do AWQ and GPTQ do about it?**
 #
-# *In 30 seconds.* Each bit less makes the squared error four to five times as large, so from 8 bits to 3 it grows a thousandfold. Rounding also
-# ignores the inputs, and some channels are ten times as large as others. AWQ makes the grid finer for large inputs. GPTQ lets later
+# *In 30 seconds.* Each bit less makes the squared error four to five times as large, so from 8 bits to 3 it grows a thousandfold.
+# Rounding also ignores the inputs, and some channels are ten times as large as others. AWQ makes the grid finer for large inputs.
+# GPTQ lets later
 # weights make up for each error. Both need a few calibration texts and no training.
 #
 # *In 3 minutes.* Tell the control: 1% of the channels take back {{three_bits_angle | 1% by activation | rounded | size}} if inputs choose
@@ -926,9 +937,10 @@ quiz.show("04b_quantizing_a_transformer")
 #
 # - One bit less makes the squared error four to five times as large. Count scales and zero points: "3 bits" are 3.30.
 # - A few input channels are outliers, and the weights that meet them matter most.
-# - AWQ scales before rounding, GPTQ makes up for errors, clipped ranges need no inputs. All beat rounding at 3 bits.
+# - AWQ scales before rounding, GPTQ makes up for errors, clipped ranges need no inputs. At 3 bits each of them keeps the
+#   vectors nearer than rounding does.
 # - The label of a file is not its number of bits: 5.85 instead of 4.
-# - These results are of one small encoder, and the intervals speak of texts.
+# - All of this is one small encoder.
 #
 # ## What's next
 #
