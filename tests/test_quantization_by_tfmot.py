@@ -47,6 +47,7 @@ def weights_in(tflite):
     return found[0]
 
 
+@pytest.mark.slow
 def test_the_file_answers_as_the_trained_model(trained):
     assert isinstance(trained, tf_keras.Model)
     tflite = int8(trained)
@@ -58,17 +59,20 @@ def test_the_file_answers_as_the_trained_model(trained):
     assert np.array_equal(litert.predict(narrow, X), answers), "the learned ranges count, not those of the examples"
 
 
+@pytest.mark.slow
 def test_zeros_are_preserved(start):
     cut = with_masks(start, magnitude_masks(kernels(start), 0.7))
     assert (weights_in(int8(train_for_int8(cut, X, Y, preserve="pruning", **HOW))) == 0).mean() >= 0.69
 
 
+@pytest.mark.slow
 def test_clusters_are_preserved(start):
     few = with_codebooks(start, 6)
     kept = weights_in(int8(train_for_int8(few, X, Y, preserve="clusters", **HOW)))
     assert len(np.unique(kept)) <= 6
 
 
+@pytest.mark.slow
 def test_zeros_and_clusters_are_preserved_together(start):
     cut = with_masks(start, magnitude_masks(kernels(start), 0.6))
     few = train_clustered(cut, X, Y, clusters=8, preserve_zeros=True, **HOW)
@@ -78,6 +82,7 @@ def test_zeros_and_clusters_are_preserved_together(start):
     assert len(np.unique(kept)) <= 8 and (kept == 0).mean() >= 0.59
 
 
+@pytest.mark.slow
 def test_a_layer_in_leave_is_trained_in_floats_and_the_file_is_int8_all_the_same():
     model = keras.Sequential(
         [keras.Input((8, 8, 1)), L.Conv2D(4, 3, name="conv"), L.PReLU(name="prelu"), L.Flatten(), L.Dense(3)], name="p"
@@ -96,6 +101,7 @@ def test_a_teacher_can_guide_the_training():
     assert measure.accuracy(training.logits(taught, X), LABELS) > 0.9
 
 
+@pytest.mark.slow
 def test_it_is_saved_as_h5_and_not_as_keras(trained, tmp_path):
     scope = tfmot.toolkit("quantization").quantize_scope
     trained.save(tmp_path / "trained.h5")
@@ -107,6 +113,7 @@ def test_it_is_saved_as_h5_and_not_as_keras(trained, tmp_path):
         tf_keras.models.load_model(tmp_path / "trained.keras", compile=False)
 
 
+@pytest.mark.slow
 def test_clusters_in_a_plain_model_of_keras_3(start):
     before = start.get_weights()
     few = train_clustered(start, X, Y, clusters=5, **HOW)
