@@ -454,7 +454,7 @@ display(
 # difference is
 # {{three_bits | 1% by activation | 1% at random | interval}} points: if the experiment were repeated many times, about 95 of 100 such
 # ranges would contain the true mean. On this page only the errors
-# of single layers were repeated on other seeds. All other results rest on {{three_bits | seeds}}.
+# of single layers, further below, were repeated on other seeds. All other results rest on {{three_bits | seeds}}.
 #
 # With 8 bits the vectors turn by {{more_bits | 8 bits, rounded | mean}}, with 4 bits by {{more_bits | 4 bits, rounded | mean}}. Groups of
 # 128 instead of 64 save 0.15 bits of a weight and turn the vectors by
