@@ -130,9 +130,11 @@ def right(model, split="test"):
 #
 # $$ q = \mathrm{clip}(\mathrm{round}(x / s) + z), \qquad x \approx s \cdot (q - z) $$
 #
+# Here *clip* moves an integer that lies outside to the nearest end, −4 or 3.
+#
 # The picture shows the grid for numbers between −0.5 and 1.25. It spans 1.75, and eight integers have seven gaps between them. So
 # the scale is 1.75 / 7 = 0.25. The integer −4 stands for the smallest number, −0.5. Because 0 lies two steps above it, the zero
-# point is −4 + 2 = −2.
+# point is −4 + 2 = −2. In general this sum is no integer, and the zero point is rounded, too.
 #
 # **Predict first.** Which integer does 0.33 become, and which number does this integer stand for? And what happens to 2.0?
 
@@ -226,12 +228,12 @@ with quiz.check("the affine grid"):
 #
 # - **bits** and **clipping** change the grid. Clipping at 80% spans only 80% of the range.
 # - *one scale for the layer* or *one scale a channel*: a **channel** is one output of the layer, so a filter or a unit.
-# - The error is given twice: as the largest error of a weight, and as *SQNR*. This is the power of the weights divided by the power
-#   of the errors, in decibels: 20 dB means that the errors have a hundredth of the power.
+# - The error is given twice: as the largest error of a weight, and as *SQNR*, the signal-to-quantization-noise ratio. This is the
+#   power of the weights divided by the power of the errors, in decibels: 20 dB means that the errors have a hundredth of the power.
 # - The accuracy was recorded before. It belongs to the network with only its weights rounded.
 #
-# **Predict first.** How many bits can you take away before the network, with all of its layers rounded, loses a point? And which is
-# better at 4 bits, one scale for the layer or one scale a channel?
+# **Predict first.** How many bits can you take away before the network, with all of its layers rounded, loses a point, which is one
+# percent of the test images? And which is better at 4 bits, one scale for the layer or one scale a channel?
 
 # %%
 from kdcourse.quantization.recorded import load_accuracies
@@ -286,12 +288,15 @@ for bits in (8, 6, 5, 4, 3, 2):
 #
 # $$ \sum_i x_i w_i \;\approx\; \sum_i s_x (q_i - z_x) \cdot s_w k_i \;=\; s_x s_w \sum_i (q_i - z_x)\, k_i $$
 #
+# Here $q_i$ is the integer of an activation, $k_i$ that of a weight, and $s_x$, $z_x$, $s_w$ are scales and zero point.
+#
 # Both scales stand before the sum, so the sum itself holds integers only. This works because all weights of a neuron share one
 # scale. It would not work if each *input* had a scale of its own.
 #
-# The sum must then become an 8-bit integer for the next layer. For that it is multiplied by $m = s_x s_w / s_y$, which is usually
-# less than one. LiteRT's plain routines use no floats at this place. They multiply by an integer with 31 bits and then drop the
-# last bits of the product, which is a division by a power of two. This is called *requantization*.
+# The sum must then become an 8-bit integer for the next layer. The bias is an integer, too, and is added to it. Then the sum is
+# multiplied by $m = s_x s_w / s_y$, where $s_y$ is the scale of the output, and the output's zero point is added. The factor $m$ is
+# usually less than one. LiteRT's plain routines use no floats at this place. They multiply by an integer with 31 bits and then drop
+# the last bits of the product, which is a division by a power of two. This is called *requantization*.
 #
 # The next cell makes a full-int8 .tflite file and computes one neuron of it for one image.
 #
@@ -309,7 +314,7 @@ total = (read - x.zero_point) @ w.data[unit].astype(int) + bias.data[unit]
 multiplier, shift = integers.fixed_point(x.scale * w.scale[unit] / y.scale)
 answer = integers.requantize(total, multiplier, shift) + y.zero_point
 print(f"the sum is {total:,}; at most {576 * 255 * 127:,} could come")
-print(f"times {multiplier.item():,} / 2^{31 - shift.item()}, plus the zero point: {answer.item()}")
+print(f"times {multiplier.item():,} / 2^{31 - shift.item()} plus {y.zero_point[0]}: {answer[0]}")
 print(f"the file says {written[unit]}")
 
 # %% [markdown]
@@ -322,7 +327,8 @@ print(f"the file says {written[unit]}")
 # ### Exercise 2: a factor without floats <!-- objective: integers -->
 #
 # Write a factor between 0 and 0.99 as an integer and a number of bits to drop: `factor` is about `multiplier / 2**drop`, and
-# `multiplier` lies in $[2^{30}, 2^{31})$. Use whole Python numbers for the result.
+# `multiplier` lies in $[2^{30}, 2^{31})$. For example, 0.3 is 0.6 / 2, so its multiplier is 0.6 times $2^{31}$, rounded, and 32
+# bits are dropped. Use whole Python numbers for the result.
 
 
 # %% tags=["solution"]
@@ -355,16 +361,19 @@ with quiz.check("the factor without floats"):
 # `kdcourse.quantization.integers` does this for every layer, in NumPy, without a single float on the way. So we can ask whether we
 # have understood the phone. LiteRT, the program that phones use, runs the same file, and we compare the integers layer by layer.
 #
-# **Predict first.** In how many of the nine layers does an integer differ from LiteRT's?
+# The file has nine operators: five layers with weights, three poolings and one that changes the shape. The first number of a line
+# comes from LiteRT's own inputs of this operator, the second from the image on.
+#
+# **Predict first.** In how many of the nine does an integer differ from LiteRT's?
 
 # %%
 for row in integers.compare(tflite, data.x_test[:200]):
     print(f"{row.operator:16} largest difference {row.alone}, end to end {row.end_to_end}")
 
 # %% [markdown]
-# **Answer.** In none. All integers are equal, for 200 images and all layers, also at the end of the whole network. So there is no
-# secret in the file: a full-int8 network is integers, scales and zero points, and nothing else. LiteRT ran its plain routines for
-# this. Its fast routines round some sums differently, and their integers may differ by one step.
+# **Answer.** In none. All integers are equal, for 200 images and all operators, also at the end of the whole network. So there is
+# no secret in the file: a full-int8 network is integers, scales and zero points, and nothing else. LiteRT ran its plain routines
+# for this. Its fast routines round some sums differently, and their integers may differ by one step.
 #
 # Where does the loss come from, then? From rounding and clipping: of the weights, as you saw in the explorer, and of the
 # activations, which follow below.
@@ -373,10 +382,10 @@ for row in integers.compare(tflite, data.x_test[:200]):
 # ## Batch normalization disappears
 #
 # The network was trained with **batch normalization** behind each convolution. For a channel it computes
-# $\gamma (x - \mu) / \sqrt{v + \epsilon} + \beta$ with four numbers that are fixed after the training. This is a multiplication and
-# an addition. The convolution before it consists of multiplications and additions, too. So both become one: each filter is
-# multiplied by $f = \gamma / \sqrt{v + \epsilon}$, and its bias becomes $(b - \mu) f + \beta$. This is called *folding*. A phone
-# then computes nothing for the batch normalization.
+# $\gamma (x - \mu) / \sqrt{v + \epsilon} + \beta$ with a factor $\gamma$, a shift $\beta$, a mean $\mu$ and a variance $v$ that are
+# fixed after the training. This is a multiplication and an addition. The convolution before it consists of multiplications and
+# additions, too. So both become one: each filter is multiplied by $f = \gamma / \sqrt{v + \epsilon}$, and its bias becomes
+# $(b - \mu) f + \beta$. This is called *folding*. A phone then computes nothing for the batch normalization.
 #
 # Folding changes the weights that are rounded: every filter is multiplied by another factor. So one scale for the layer no longer
 # fits them all. The deep dive [04d](04d_choosing_the_bits.ipynb) measures what this costs, with and without folding. With a scale a
@@ -487,10 +496,9 @@ print(evidence.table(evidence.load("calibration_4")))
 # with 8 bits. The dark digits ruin the network. It reads {{calibration_8 | 100 images, too dark | mean}}, so it
 # {{calibration_8 | 100 images, too dark | 100 images | loses: loses}} {{calibration_8 | 100 images, too dark | 100 images | size}}.
 #
-# The reason is clipping. Noise has bright pixels, so the ranges become wide enough. With 8 bits, a range that is too wide costs
-# little, because there are 256 integers. But a range that is too small clips every bright pixel and every large activation. So what
-# matters is that the set *reaches the largest numbers* that will come. How many images that takes depends on the data. Digits are
-# alike, and we tested no other images.
+# The reason is clipping. Noise has bright pixels, so the ranges become wide enough. A range that is a little too wide costs little.
+# But a range that is too small clips every bright pixel and every large activation. So what matters is that the set *reaches the
+# largest numbers* that will come. How many images that takes depends on the data. Digits are alike, and we tested no other images.
 #
 # ### Exercise 4: a range that leaves some numbers outside <!-- objective: calibration -->
 #
@@ -557,14 +565,15 @@ print(measure.file_table(measure.compare_files(files, data.x_test, data.y_test))
 # LiteRT has no fast routine for it here, so its plain loops run.
 #
 # Which file is the fastest depends on the machine. On the processor that made the table stored here, the dynamic range of the
-# converter was the fastest, and full int8 was *slower* than float32, although the processor has instructions for products of 8-bit
+# converter was the fastest, and full int8 was no faster than float32, although the processor has instructions for products of 8-bit
 # integers. Weights alone in 4 bits save bytes and cost time, because they are turned into floats again while the network runs. The
 # memory is mostly that of LiteRT itself.
 #
 # And the accuracy? All files with 8 bits read nearly the same digits as float32. This is one network. The deep dive 04d rounds
 # networks of ten seeds to 8 bits with a scale a channel, in fake quantization. There the interval of the difference is
 # {{scales_8 | a scale a channel | float | interval}} points. If you allow a loss of half a point, the whole interval is on the good
-# side. In bytes, a full-int8 file is not quite a quarter of float32, because scales, biases and the structure of the network stay.
+# side. In bytes, a full-int8 file is a little more than a quarter of float32, because scales, biases and the structure of the
+# network stay.
 #
 # Why is int8 not faster? Look inside.
 #
@@ -661,15 +670,15 @@ with quiz.check("the gradient"):
 # %% [markdown]
 # ### When must you train?
 #
-# Seven networks compete at 8, 4 and 2 bits for the weights. The activations have 8 bits, and all start from the same float network,
-# which was trained for 600 updates:
+# Seven networks compete at 8, 4 and 2 bits for the weights. The activations have 8 bits, and all but the last start from the same
+# float network, which was trained for 600 updates:
 #
 # - *float*: trained on for 300 updates, not rounded.
 # - *rounded*: PTQ, min-max, one symmetric grid a channel.
 # - *fitted ranges*: the same, but each range is the one with the least error.
 # - *affine grids*: the same as rounded, but with a zero point. With 2 bits a symmetric grid has three values only. An affine one
 #   has four.
-# - *errors made up for*: the weights are rounded one input after the other. Each error is made up for by the inputs that come
+# - *errors made up for*: the weights are rounded one input after the other. Each error is made up for by the weights that come
 #   later, so that the output changes as little as possible on 300 images. This is GPTQ, which the deep dive 04b explains. Nothing
 #   is trained.
 # - *trained*: QAT for 300 updates.
@@ -735,7 +744,8 @@ plots.accuracies(
 )
 
 # %% tags=["hide-input"]
-# The same at 8 bits
+# The verdicts at 4 and at 8 bits
+print(evidence.table(evidence.load("weights_of_4_bits")))
 print(evidence.table(evidence.load("weights_of_8_bits")))
 
 # %% [markdown]
@@ -834,8 +844,8 @@ quiz.show("04_quantization")
 # loss is usually small, so I measure first. I train only if the best rounding without training leaves a loss that matters.
 #
 # *In 3 minutes.* First I compare with the float network on images as they will come, layer by layer if the answers differ. If the
-# accuracy dropped, I check the calibration set, then use a scale a channel, and fold the batch normalizations. Then I give
-# sensitive layers more bits, and make up for the errors of the weights. Only then I train. In our runs, 8 bits cost
+# accuracy dropped, I check the calibration set, then use a scale a channel, and fold the batch normalizations. Then I make up for
+# the errors of the weights, and give sensitive layers more bits. Only then I train. In our runs, 8 bits cost
 # {{scales_8 | a scale a channel | float | size}}. At 4 bits training gained
 # {{weights_of_4_bits | trained | errors made up for | size}} over the best rounding, and the replication left it open. At 2 bits
 # training gained {{weights_of_2_bits | trained | errors made up for | size}}. But a smaller network in 8 bits, with as many bytes,
