@@ -105,6 +105,7 @@ def right(model, split="test"):
     x, y = getattr(data, f"x_{split}"), getattr(data, f"y_{split}")
     return measure.accuracy(training.logits(model, x), y)
 
+
 # %% [markdown]
 # ## What is chosen
 #
@@ -123,9 +124,13 @@ sheet = schematics.Schematic(
     "labels, a teacher, or the float network as what it learns from.",
 )
 network = sheet.box(1.9, 2.3, "network of floats", height=1.2, width=2.6, role="teacher")
-scales_box = sheet.box(6.0, 0.8, "one scale for a layer, or one a channel?", height=1.1, width=4.4, role="step")
+scales_box = sheet.box(
+    6.0, 0.8, "one scale for a layer, or one a channel?", height=1.1, width=4.4, role="step"
+)
 bits_box = sheet.box(6.0, 2.3, "the same bits for all layers?", height=1.1, width=4.4, role="step")
-teach_box = sheet.box(6.0, 3.8, "labels, a teacher, or its own answers?", height=1.1, width=4.4, role="step")
+teach_box = sheet.box(
+    6.0, 3.8, "labels, a teacher, or its own answers?", height=1.1, width=4.4, role="step"
+)
 small = sheet.box(10.4, 2.3, "network of few bits", height=1.2, width=2.6, role="student")
 for box in (scales_box, bits_box, teach_box):
     sheet.arrow(network, box)
@@ -150,6 +155,7 @@ sheet
 #   too.
 #
 # **Predict first.** One scale for a layer, with 8 bits: which of the two networks loses more? And with 4 bits?
+
 
 # %% tags=["experiment"]
 # One scale a channel or one for the layer
@@ -186,13 +192,30 @@ def scales(seed, bits, separable):
     }
 
 
-plots.accuracies(evidence.load("scales_8"), title="With 8 bits the number of scales makes no difference")
+plots.accuracies(
+    evidence.load("scales_8"), title="With 8 bits the number of scales makes no difference"
+)
 
 # %% tags=["hide-input"]
 # Three more: the same network with 4 bits, and the separable one
-display(plots.accuracies(evidence.load("scales_4"), title="With 4 bits this network loses little, with any number of scales"))
-display(plots.accuracies(evidence.load("scales_separable_8"), title="The separable network with 8 bits: still no difference"))
-display(plots.accuracies(evidence.load("scales_separable_4"), title="The separable network with 4 bits: one scale for a layer ruins it"))
+display(
+    plots.accuracies(
+        evidence.load("scales_4"),
+        title="With 4 bits this network loses little, with any number of scales",
+    )
+)
+display(
+    plots.accuracies(
+        evidence.load("scales_separable_8"),
+        title="The separable network with 8 bits: still no difference",
+    )
+)
+display(
+    plots.accuracies(
+        evidence.load("scales_separable_4"),
+        title="The separable network with 4 bits: one scale for a layer ruins it",
+    )
+)
 
 # %% [markdown]
 # **Answer.** Neither, with 8 bits: between one scale and a scale a channel
@@ -253,7 +276,9 @@ with quiz.check("a step of its own"):
 # %% tags=["experiment"]
 # Bits chosen layer by layer
 SIZES = {"conv1": 144, "conv2": 4608, "conv3": 18432, "dense1": 55296, "logits": 960}  # weights
-CHOICES = [dict(zip(SIZES, bits, strict=True)) for bits in itertools.product((2, 3, 4, 8), repeat=5)]
+CHOICES = [
+    dict(zip(SIZES, bits, strict=True)) for bits in itertools.product((2, 3, 4, 8), repeat=5)
+]
 
 
 def mean_bits(bits):
@@ -296,11 +321,17 @@ def mixed(seed):
     return {name: right(network) for name, network in networks.items()}
 
 
-plots.accuracies(evidence.load("mixed"), title="Chosen bits beat drawn ones; with 3 bits, making up for errors reads the most")
+plots.accuracies(
+    evidence.load("mixed"),
+    title="Chosen bits beat drawn ones; with 3 bits, making up for errors reads the most",
+)
 
 # %% tags=["hide-input"]
 # The differences
-plots.verdicts(evidence.load("mixed"), title="Chosen bits beat drawn ones; with 3 bits, making up for errors beats choosing")
+plots.verdicts(
+    evidence.load("mixed"),
+    title="Chosen bits beat drawn ones; with 3 bits, making up for errors beats choosing",
+)
 
 # %% [markdown]
 # **Answer.** No. With 2.5 bits, chosen, the network reads {{mixed | 2.5 bits, chosen | mean}}, and with 3 bits each it reads
@@ -390,6 +421,7 @@ with quiz.check("the best choice"):
 #
 # **Predict first.** How much of the gap between three values and training does the fourth value close?
 
+
 # %% tags=["experiment"]
 # Three values or four
 @evidence.experiment(
@@ -416,7 +448,9 @@ def four_values(seed):
     return {name: right(network) for name, network in networks.items()}
 
 
-plots.accuracies(evidence.load("four_values"), title="The fourth value closes most of the gap to training")
+plots.accuracies(
+    evidence.load("four_values"), title="The fourth value closes most of the gap to training"
+)
 
 # %% [markdown]
 # **Answer.** Most of it. Four values read {{four_values | four values, errors made up for | mean}}, so they
@@ -435,6 +469,7 @@ plots.accuracies(evidence.load("four_values"), title="The fourth value closes mo
 # bytes in floats.
 #
 # **Predict first.** Which of the four reads the most digits?
+
 
 # %% tags=["experiment"]
 # As many bytes, or half as many, in a smaller network
@@ -457,7 +492,10 @@ def equal_bytes(seed):
     return {name: right(network) for name, network in networks.items()}
 
 
-plots.accuracies(evidence.load("equal_bytes"), title="A smaller network in 8 bits reads more than a larger one in 2 bits")
+plots.accuracies(
+    evidence.load("equal_bytes"),
+    title="A smaller network in 8 bits reads more than a larger one in 2 bits",
+)
 
 # %% [markdown]
 # **Answer.** The smaller network in 8 bits. It reads {{equal_bytes | smaller network, 8 bits | mean}}, and the trained 2-bit
@@ -507,11 +545,16 @@ def who_trains(seed):
     return results
 
 
-plots.accuracies(evidence.load("who_trains"), title="At 2 bits the teacher beats the float network as a teacher")
+plots.accuracies(
+    evidence.load("who_trains"), title="At 2 bits the teacher beats the float network as a teacher"
+)
 
 # %% tags=["hide-input"]
 # The differences
-plots.verdicts(evidence.load("who_trains"), title="The teacher beats the float network; against labels nothing is clear")
+plots.verdicts(
+    evidence.load("who_trains"),
+    title="The teacher beats the float network; against labels nothing is clear",
+)
 
 # %% [markdown]
 # **Answer.** The teacher's network reads the most: {{who_trains | the teacher | mean}}, against {{who_trains | labels | mean}} with
@@ -529,6 +572,7 @@ plots.verdicts(evidence.load("who_trains"), title="The teacher beats the float n
 # search. The searches are not equally wide: the labels had six rates, the teacher seven pairs of temperature and rate, the float
 # network five, and the roundings two ways to the range. The best setting must not lie at the edge of what was tried. Where it did,
 # the search went on: the second table continues the first one.
+
 
 # %% tags=["experiment"]
 # The search for the learning rates
@@ -570,6 +614,7 @@ def choice_of_rates(seed):
 
 
 evidence.load("choice_of_rates")
+
 
 # %% tags=["experiment"]
 # The search goes on where the best rate was the largest
