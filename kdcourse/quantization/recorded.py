@@ -15,6 +15,7 @@ from kdcourse.files import data_path
 from .affine import LEAST_BITS, MOST_BITS, Grid, dequantize, find_grid, quantize
 
 FOLDER = "quantized"
+TIMES = "times"  # another folder: what the files of a network took on several processors
 ALL_LAYERS = "all layers"
 BITS = tuple(range(LEAST_BITS, MOST_BITS + 1))
 SYMMETRIC = (False, True)
@@ -111,3 +112,17 @@ def provenance(name: str = "mnist-5k-phone") -> dict:
 def names() -> list[str]:
     """Return the networks that have a record."""
     return sorted(path.stem for path in data_path(FOLDER).glob("*.json"))
+
+
+def load_times(name: str = "mnist-5k-phone") -> dict[str, dict]:
+    """Return {processor: times} of a network's files, measured there before; nothing is run. ``benchmarks/quantized_speed.py`` adds one.
+
+    ``times["files"]`` is {file: median microseconds for one image at one thread}. ``times["parts"]`` is {"first", "rest": {"float32",
+    "int8": microseconds}}, the network cut behind its first pooling. ``times["dot_product"]`` tells whether the processor multiplies and
+    adds 8-bit integers in one instruction.
+
+    Raises:
+        ValueError: a network without recorded times.
+    """
+    known = sorted(path.stem for path in data_path(TIMES).glob("*.json"))
+    return json.loads(data_path(TIMES, f"{checks.choice('name', name, known)}.json").read_text("utf-8"))["processors"]
