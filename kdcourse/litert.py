@@ -285,13 +285,13 @@ def _wishes(bits, file: Contents) -> list[_Wish]:
             if any(map(tensor.fullmatch, names)) or any(map(part.fullmatch, {word for name in names for word in re.split("[/;:]", name)})):
                 matched[place] = _Wish(int(count), operator, pattern)
         if not matched:
-            layers = dict.fromkeys(_layer_name(weights.name) for weights in known.values())
+            layers = dict.fromkeys(layer_name(weights.name) for weights in known.values())
             checks.refuse("bits", f"for layers with weights, which are {', '.join(layers)}", repr(pattern))
         wishes |= matched
     return [wishes[place] for place in sorted(wishes)]
 
 
-def _layer_name(tensor: str) -> str:
+def layer_name(tensor: str) -> str:
     """Return the layer of weights that are called ``"model_1/layer_1/MatMul"``, or several such names with ; between them."""
     parts = [name.split("/") for name in tensor.split(";")]
     inner = next((part for part in parts if part[-1].startswith(("conv", "depth"))), parts[0])
@@ -332,7 +332,7 @@ def _recipe_for(how: Recipe, wishes: list[_Wish], file: Contents):
         add(f"^{re.escape(scope(wish.operator))}", wish.bits)
     for wish in wishes:
         if (had := given_bits(wish.operator)) != wish.bits:
-            layer = _layer_name(_weights(wish.operator, file).name)
+            layer = layer_name(_weights(wish.operator, file).name)
             checks.refuse("bits", f"{had} for {layer}, a {wish.operator.kind} without another routine", f"{wish.bits} for {wish.pattern!r}")
     return manager, any(given_bits(operator) == 4 for operator in file.operators if _weights(operator, file) is not None)
 

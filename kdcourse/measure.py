@@ -399,6 +399,55 @@ def compare_files(files: Mapping[str, bytes], x, y, runs: int = 200, threads: in
     ]
 
 
+def layer_gaps(tflite: bytes, reference: bytes, x) -> dict[str, float]:
+    """Return how far each layer of a file answers from the same layer of another file: where two files of one network part.
+
+    Args:
+        tflite: the file in question, such as a quantized one.
+        reference: another file of the same network, such as float32; layers are known by the names of their outputs.
+        x: examples as floats, shape ``(examples, ...)``; files that take integers get them rounded.
+
+    Returns:
+        {layer: largest difference as a share of the reference's largest magnitude}, the input first, then in the order of computation.
+
+    Raises:
+        ValueError: bytes that are no .tflite file, examples that do not fit, or files of two networks.
+    """
+    (file, found), (other, wanted) = (_reals(one, x, name) for one, name in ((tflite, "tflite"), (reference, "reference")))
+    gaps = {"the input": _gap(found[file.inputs[0]], wanted[other.inputs[0]])}
+    numbers = {tensor.name: number for number, tensor in enumerate(other.tensors)}
+    for operator in file.operators:
+        made = operator.outputs[0]
+        if operator.kind in ("QUANTIZE", "DEQUANTIZE") or made not in found:
+            continue
+        weights = [n for n in operator.inputs if n >= 0 and file.tensors[n].data is not None and len(file.tensors[n].shape) > 1]
+        layer = litert.layer_name(file.tensors[weights[0] if weights else made].name)
+        theirs = wanted.get(numbers.get(file.tensors[made].name))
+        if theirs is None or theirs.shape != found[made].shape:
+            checks.refuse("reference", "a file of the same network as tflite", f"one without its layer {layer!r}")
+        gaps[layer] = _gap(found[made], theirs)
+    return gaps
+
+
+def _gap(found: np.ndarray, wanted: np.ndarray) -> float:
+    return float(np.abs(found - wanted).max() / max(np.abs(wanted).max(), np.finfo(np.float32).tiny))
+
+
+def _reals(tflite: bytes, x, name: str) -> tuple[litert.Contents, dict[int, np.ndarray]]:
+    """Return the contents of a file, and {number: real numbers} of its activations for all examples."""
+    checks.require(isinstance(tflite, bytes), f"{name} must be the bytes of a .tflite file, got {checks.shown(tflite)}")
+    file = litert.contents(tflite)
+    given = litert.as_integers(tflite, x) if len(file.tensors[file.inputs[0]].scale) else np.asarray(x, np.float32)
+    values, reals = litert.every_tensor(tflite, given), {}
+    for number, tensor in enumerate(file.tensors):
+        if tensor.data is None and number in values:
+            if len(tensor.scale) == 1:
+                reals[number] = (values[number].astype(np.float64) - tensor.zero_point) * tensor.scale
+            elif tensor.dtype == np.float32:
+                reals[number] = values[number].astype(np.float64)
+    return file, reals
+
+
 def file_table(rows: list[FileCosts]) -> str:
     """Return the rows of `compare_files` as a text to print, a line for each file."""
     width = max(len("file"), *(len(row.name) for row in rows))

@@ -327,3 +327,22 @@ def test_what_python_loads_does_not_count_as_memory_of_a_file():
 def test_a_process_that_cannot_run_a_file_is_a_refusal():
     with pytest.raises(ValueError, match="tflite must be"):
         measure.resident_memory(b"no file")
+
+
+def test_layer_gaps_tell_where_two_files_part():
+    model, x = models.phone_cnn(2, 4), datasets.load("mnist-5k").x_train[:60]
+    float32 = litert.to_tflite(model)
+    right, wrong = litert.to_tflite(model, "int8", x), litert.to_tflite(model, "int8", 255 * x)
+    same, good, bad = (measure.layer_gaps(file, float32, x) for file in (float32, right, wrong))
+    assert list(same) == ["the input", "conv1", "pool1", "conv2", "pool2", "conv3", "pool3", "flatten", "dense1", "logits"]
+    assert set(same.values()) == {0.0} and list(good) == list(bad) == list(same)
+    assert max(good.values()) < 0.2 and good["the input"] < 0.01 < 0.4 < bad["the input"] < 0.6  # a pixel becomes 0 or 1
+    assert bad["the input"] == pytest.approx(np.abs(x - np.rint(x)).max() / x.max(), abs=0.02)
+    assert measure.layer_gaps(wrong, float32, 255 * x)["the input"] < 0.01
+    np.testing.assert_allclose(
+        good["logits"], np.abs(litert.predict(right, x) - (z := litert.predict(float32, x))).max() / np.abs(z).max(), rtol=0.3
+    )
+    with pytest.raises(ValueError, match="reference must be a file of the same network as tflite, got one without its layer 'conv1'"):
+        measure.layer_gaps(right, litert.to_tflite(models.student_mlp(2)), x)
+    with pytest.raises(ValueError, match="reference must be the bytes"):
+        measure.layer_gaps(float32, None, x)
