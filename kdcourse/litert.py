@@ -161,7 +161,7 @@ def to_tflite(model, scheme: str = "float32", examples=None, try_on=None) -> byt
     expected = np.asarray(model(tried, training=False))
     gap, most = np.abs(predict(tflite, tried) - expected).max(), agreement(expected, scheme)
     if not gap <= most:
-        raise RuntimeError(f"the .tflite of model {model.name} must agree with Keras to {most:.1g}, but its answers differ by {gap:.1g}")
+        raise RuntimeError(f"the .tflite of model {model.name} must agree with Keras to {most:.3g}, but its answers differ by {gap:.3g}")
     return tflite
 
 
@@ -230,7 +230,7 @@ def quantized(tflite: bytes, recipe: str, examples=None, bits=None) -> bytes:
     share = max(how.apart, RECIPES["weight_int4"].apart) if few else how.apart
     gap, most = np.abs(answers - expected).max(), share * float(np.abs(expected).max()) + 1e-6
     if not gap <= most:
-        raise RuntimeError(f"the {recipe} file must agree with the float32 file to {most:.1g}, but its answers differ by {gap:.1g}")
+        raise RuntimeError(f"the {recipe} file must agree with the float32 file to {most:.3g}, but its answers differ by {gap:.3g}")
     return found
 
 

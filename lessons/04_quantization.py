@@ -674,20 +674,19 @@ with quiz.check("the gradient"):
 # %% [markdown]
 # ### When must you train?
 #
-# Seven networks compete at 8, 4 and 2 bits for the weights. The activations have 8 bits, and all but the last start from the same
-# float network, which was trained for 600 updates:
+# Seven networks compete at 8, 4 and 2 bits for the weights. The activations have 8 bits. Each network had 900 updates. All but the last
+# two come from the same float network:
 #
-# - *float*: trained on for 300 updates, not rounded.
-# - *rounded*: PTQ, min-max, one symmetric grid a channel.
+# - *float*: not rounded, trained for 900 updates.
+# - *rounded*: the float network after PTQ, min-max, one symmetric grid a channel.
 # - *fitted ranges*: the same, but each range is the one with the least error.
 # - *affine grids*: the same as rounded, but with a zero point. With 2 bits a symmetric grid has three values only. An affine one
 #   has four.
 # - *errors made up for*: the weights are rounded one input after the other. Each error is made up for by the weights that come
 #   later, so that the output changes as little as possible on 300 images. This is GPTQ, which the deep dive 04b explains. Nothing
 #   is trained.
-# - *trained*: QAT for 300 updates.
-# - *small float network*: not quantized at all, but with so few filters and units that it takes as many bytes. It is trained for
-#   900 updates.
+# - *trained*: QAT. After 600 updates as floats, the network was trained for 300 updates with the rounding inside.
+# - *small float network*: not quantized at all, but with so few filters and units that it takes as many bytes.
 #
 # LiteRT has no routine for 2-bit weights of a convolution here, so the 2-bit networks run in fake quantization only.
 #
@@ -761,10 +760,10 @@ print(evidence.table(evidence.load("weights_of_8_bits")))
 # %% [markdown]
 # **Answer.** At 8 bits there is nothing to win: training against plain rounding
 # {{weights_of_8_bits | trained | rounded | no difference: makes no clear difference}}. At 4 bits training
-# {{weights_of_4_bits | trained | rounded | wins: wins}} against plain rounding, by
-# {{weights_of_4_bits | trained | rounded | size}}. Against rounding whose errors are made up for, the difference is
-# {{weights_of_4_bits | trained | errors made up for | difference}}, and the replication does not carry it. So it is open whether
-# training gains anything over the better rounding, which takes seconds.
+# {{weights_of_4_bits | trained | rounded | wins: wins}} against plain rounding, by {{weights_of_4_bits | trained | rounded | size}},
+# but the replication leaves it open. Against rounding whose errors are made up for,
+# {{weights_of_4_bits | trained | errors made up for | no difference: no clear difference}} was found on both sets of seeds, and this
+# rounding takes seconds.
 #
 # At 2 bits plain rounding reads {{weights_of_2_bits | rounded | mean}}. A fitted range, a grid of four values instead of three, and
 # errors that are made up for bring {{weights_of_2_bits | fitted ranges | mean}}, {{weights_of_2_bits | affine grids | mean}} and
@@ -777,13 +776,10 @@ print(evidence.table(evidence.load("weights_of_8_bits")))
 # {{weights_of_2_bits | small float network | mean}}. Against it the trained 2-bit network gains
 # {{weights_of_2_bits | trained | small float network | size}}. The first ten seeds call this a win, the replication does not, so it
 # stays open. And the small one needs fewer multiplications and no special routine. A rival can be rounded, too. The deep dive 04d
-# takes a network with a quarter of the weights and gives it 8 bits, which costs nothing. It takes as many bytes, and it
+# takes a network with a quarter of the weights and gives it 8 bits. It takes as many bytes, and it
 # {{equal_bytes | smaller network, 8 bits | 2 bits, trained | wins: beats}} the trained 2-bit network by
 # {{equal_bytes | smaller network, 8 bits | 2 bits, trained | size}}. And chapter 00's linear model on the directions of edges reads
 # about as many digits as the 2-bit network, with 1,450 floats. So for these digits, 2 bits are not the way to few bytes.
-#
-# One thing is not equal. The four roundings start from 600 updates, and float, trained and the small network had 900. Without those
-# 300 updates the float network reads {{scales_8 | float | mean}}. So a part of what training wins is longer training.
 
 # %% [markdown]
 # ### Exercise 6: what the weights take <!-- objective: files -->
@@ -856,16 +852,15 @@ quiz.show("04_quantization")
 # *In 3 minutes.* First I compare with the float network on images as they will come, layer by layer if the answers differ. If the
 # accuracy dropped, I check the calibration set, then use a scale a channel, and fold the batch normalizations. Then I make up for
 # the errors of the weights, and give sensitive layers more bits. Only then I train. In our runs, 8 bits cost
-# {{scales_8 | a scale a channel | float | size}}. At 4 bits training gained
-# {{weights_of_4_bits | trained | errors made up for | size}} over the best rounding, and the replication left it open. At 2 bits
+# {{scales_8 | a scale a channel | float | size}}. At 4 bits training made
+# {{weights_of_4_bits | trained | errors made up for | no difference: no clear difference}} to the best rounding. At 2 bits
 # training gained {{weights_of_2_bits | trained | errors made up for | size}}. But a smaller network in 8 bits, with as many bytes,
 # read more than that.
 #
 # *Follow-up.* Does int8 always run faster? (No. It depends on the routine and the processor, see the table.) · Why is the sum kept
 # in 32 bits? (16 bits overflow.) · Why no scale for each input? (It would stand inside the sum.)
 #
-# *Common wrong answer.* "You always need quantization-aware training below 8 bits." At 4 bits the better rounding was nearly enough
-# here.
+# *Common wrong answer.* "You always need quantization-aware training below 8 bits." At 4 bits the better rounding was enough here.
 #
 # *See it hold:* the big table and the pictures of the three experiments with 8, 4 and 2 bits.
 
@@ -875,8 +870,8 @@ quiz.show("04_quantization")
 # - A scale and a zero point tie integers to real numbers. What lies inside the grid is rounded, what lies outside is clipped.
 # - A full-int8 network computes with integers only, and we computed every one of them.
 # - A few calibration images were enough, even noise. A set that was too dark ruined the network.
-# - At 8 bits rounding was enough, and at 4 bits nearly. At 2 bits training gained much, but a smaller network in 8 bits was better
-#   with as many bytes.
+# - At 8 bits rounding was enough, and at 4 bits a better rounding. At 2 bits training gained much, but a smaller network in 8 bits
+#   was better with as many bytes.
 # - A file that a converter wrote without an error can still be useless. Run it on images as they will come.
 #
 # ## What's next

@@ -60,6 +60,7 @@ from kdcourse import (
     pruning,
     quantization,
     quiz,
+    runtime,
     schematics,
     tfmot,
     training,
@@ -417,7 +418,8 @@ for layer in theirs.layers:
         print(f"{layer.name}: {', '.join(sorted({str(weight.dtype) for weight in layer.weights}))}")
 before, after = (sum(np.asarray(w).nbytes for w in m.weights) for m in (net, theirs))
 print(f"{before:,} bytes before, {after:,} after; {right(net):.1%} and {right(theirs):.1%} right")
-attempt("converted for a phone", lambda: len(litert.to_tflite(theirs)))
+with runtime.stderr_held_back():  # the converter's own log
+    attempt("converted for a phone", lambda: len(litert.to_tflite(theirs)))
 
 # %% [markdown]
 # **Answer.** By about 2 and not by 4. Fully connected layers go to int8 and keep float biases and scales. Convolutions have no such
@@ -662,9 +664,9 @@ plots.verdicts(
 # {{tutorial_right | pruned 80%, PTQ | float | loses: loses}} {{tutorial_right | pruned 80%, PTQ | float | size}}, to 85%
 # it {{tutorial_right | pruned 85%, PTQ | float | loses: loses}} {{tutorial_right | pruned 85%, PTQ | float | size}}, and to 85% with
 # QAT it {{tutorial_right | pruned 85%, QAT | float | loses: loses}} {{tutorial_right | pruned 85%, QAT | float | size}}. The tutorials
-# had 20 times as many images. It stays open that sixteen values with
-# PTQ {{tutorial_right | 16 values, PTQ | float | loses: lose}} {{tutorial_right | 16 values, PTQ | float | size}}, because the
-# interval of the replication contains zero.
+# had 20 times as many images. Sixteen values with PTQ
+# {{tutorial_right | 16 values, PTQ | float | loses: lose}} {{tutorial_right | 16 values, PTQ | float | size}}, which is too small to
+# matter, and it stays open because the interval of the replication contains zero.
 #
 # The rival is {{tutorial_times | max pooling 4x4, PTQ | mean}} smaller. It
 # {{tutorial_right | max pooling 4x4, PTQ | 16 values, PTQ | wins: beats}} the sixteen values by

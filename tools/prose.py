@@ -261,7 +261,7 @@ def _agree(sentence: str, pairs: list, words: dict) -> None:
         name = f"{one.variant!r} against {one.baseline!r}"
         if one.verdict not in told:
             refuse("a sentence", f"of every verdict that it quotes, {one.verdict} for {name} too", repr(shown))
-        if one.label != one.verdict and words["small"] not in sentence:
+        if one.label != one.verdict and words["small"] not in shown:
             refuse("a sentence", f'with the words "{words["small"]}", as {name} is', repr(shown))
         if again and again.verdict != one.verdict and not re.search(words["open"], sentence, re.I):
             refuse("a sentence", f"told as open, for the replication of {name} says {again.label}", repr(shown))

@@ -111,4 +111,4 @@ def try_out(new: Path, opened: Callable, inputs: Sequence, expected: np.ndarray)
         classifier = opened(new, name)
         gap = np.abs([classifier.logits(one) for one in inputs] - expected).max()
         if not gap <= (most := litert.agreement(expected, scheme)):
-            raise RuntimeError(f"{name} must agree with student to {most:.1g}, but its answers differ by {gap:.1g}")
+            raise RuntimeError(f"{name} must agree with student to {most:.3g}, but its answers differ by {gap:.3g}")
