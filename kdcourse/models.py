@@ -197,6 +197,45 @@ def phone_cnn(filters: int = 16, units: int = 96, classes: int = 10, name: str =
     return keras.Sequential(stack, name=name)
 
 
+def image_cnn(shape=(28, 28, 1), classes: int = 10, filters: int = 16, units: int = 96, name: str = "image_cnn"):
+    """Return a network for small images of any shape, made for a phone: 80,250 parameters for 28x28x1 and ten classes.
+
+    A 5x5 convolution with stride 2; two 3x3 convolutions with twice and four times as many filters; batch normalization (momentum 0.9)
+    behind each, max pooling behind the last two; one hidden layer. Named layers with weights: ``conv1``, ``conv2``, ``conv3``, ``dense1``, ``logits``.
+
+    Args:
+        shape: of an image, ``(height, width, channels)``; height and width at least 8.
+        classes: outputs.
+        filters: of the first convolution.
+        units: of the hidden layer.
+        name: of the model.
+
+    Raises:
+        ValueError: a shape that is none or too small, a size that is not a positive integer.
+    """
+    shape = tuple(shape) if np.iterable(shape) else (shape,)
+    checks.require(len(shape) == 3, f"shape must be (height, width, channels), got {shape}")
+    height, width, channels, classes, filters, units = _start(
+        height=shape[0], width=shape[1], channels=shape[2], classes=classes, filters=filters, units=units
+    )
+    checks.require(min(height, width) >= 8, f"shape must have a height and a width of 8 or more, got {shape}")
+    import keras
+    from keras import layers
+
+    stack = [keras.Input((height, width, channels))]
+    for block in (1, 2, 3):
+        size, strides = (5, 2) if block == 1 else (3, 1)
+        stack += [
+            layers.Conv2D(filters * 2 ** (block - 1), size, strides, padding="same", use_bias=False, name=f"conv{block}"),
+            layers.BatchNormalization(momentum=0.9, name=f"norm{block}"),
+            layers.ReLU(name=f"relu{block}"),
+        ]
+        if block > 1:
+            stack.append(layers.MaxPooling2D(name=f"pool{block}"))
+    stack += [layers.Flatten(), layers.Dense(units, activation="relu", name="dense1"), layers.Dense(classes, name="logits")]
+    return keras.Sequential(stack, name=name)
+
+
 def separable_cnn(filters: int = 16, classes: int = 10, name: str = "separable_cnn"):
     """Return a network of depthwise separable convolutions, as MobileNet has them (Howard et al. 2017): 5,994 parameters.
 

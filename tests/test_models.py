@@ -16,6 +16,7 @@ from kdcourse.soft_labels import cross_entropy, logit_gradient, one_hot, softmax
         (models.student_cnn, 4_266),
         (models.phone_cnn, 79_994),
         (models.separable_cnn, 5_994),
+        (models.image_cnn, 80_250),
         (models.hinton_teacher, 2_395_210),
         (models.hinton_student, 1_276_810),
     ],
@@ -24,6 +25,15 @@ def test_parameter_counts_are_those_of_the_docstrings(build, parameters):
     assert f"{parameters:,} parameters" in build.__doc__
     model = build()
     assert model.count_params() == parameters and model.output_shape == (None, 10)
+
+
+def test_a_network_for_images_of_any_shape():
+    model = models.image_cnn((20, 9, 3), classes=4, filters=2, units=5)
+    assert model.input_shape == (None, 20, 9, 3) and model.output_shape == (None, 4)
+    assert [layer.name for layer in model.layers if hasattr(layer, "kernel")] == ["conv1", "conv2", "conv3", "dense1", "logits"]
+    for wrong in (28, (28, 28), (7, 28, 1), (28, 28, 0)):
+        with pytest.raises(ValueError, match="shape|channels"):
+            models.image_cnn(wrong)
 
 
 @pytest.mark.parametrize("name", sorted(models.TRAINED))
