@@ -201,7 +201,8 @@ def image_cnn(shape=(28, 28, 1), classes: int = 10, filters: int = 16, units: in
     """Return a network for small images of any shape, made for a phone: 80,250 parameters for 28x28x1 and ten classes.
 
     A 5x5 convolution with stride 2; two 3x3 convolutions with twice and four times as many filters; batch normalization (momentum 0.9)
-    behind each, max pooling behind the last two; one hidden layer. Named layers with weights: ``conv1``, ``conv2``, ``conv3``, ``dense1``, ``logits``.
+    behind each, max pooling behind the last two; one hidden layer. Named layers with weights: ``conv1``, ``conv2``, ``conv3``, ``dense1``,
+    ``logits``.
 
     Args:
         shape: of an image, ``(height, width, channels)``; height and width at least 8.
