@@ -491,8 +491,13 @@ def _count(record: Record, rows: list[Comparison]) -> str:
 def _told(comparison: Comparison, again: Record | None) -> str:
     """Return "soft WINS against hard by +1.2 points", with what the replication says in brackets."""
     scale, _, unit = scale_of(comparison.unit)
-    told = f"{comparison.variant} {comparison.label} against {comparison.baseline} by {scale * comparison.difference:+.1f}{unit}"
+    told = f"{comparison.variant} {comparison.label} against {comparison.baseline} by {_signed(scale * comparison.difference)}{unit}"
     if again:
         other = again.comparison(comparison.variant, comparison.baseline)
-        told += f" (on {other.seeds} other seeds {other.label} by {scale * other.difference:+.1f}{unit})"
+        told += f" (on {other.seeds} other seeds {other.label} by {_signed(scale * other.difference)}{unit})"
     return told
+
+
+def _signed(difference: float) -> str:
+    """Return one decimal with its sign; next to nothing is 0.0 and not -0.0."""
+    return f"{round(difference, 1) + 0.0:+.1f}"
