@@ -235,7 +235,14 @@ def matrices() -> dict[str, np.ndarray]:
     return {name: matrix.copy() for name, matrix in _parts()[0].items()}
 
 
-def forward(ids: np.ndarray, changed: Mapping[str, np.ndarray] | None = None, see: Callable | None = None, *, at_a_time: int = 16):
+def forward(
+    ids: np.ndarray,
+    changed: Mapping[str, np.ndarray] | None = None,
+    see: Callable | None = None,
+    *,
+    added: Mapping[str, np.ndarray] | None = None,
+    at_a_time: int = 16,
+):
     """Return the encoder's vectors with other weight matrices, or with other inputs to them, float32, shape ``(texts, 384)``.
 
     It computes what `encoder` computes, in NumPy and without padding: every fully connected layer gets one row for each wordpiece that
@@ -246,16 +253,20 @@ def forward(ids: np.ndarray, changed: Mapping[str, np.ndarray] | None = None, se
         changed: matrices that replace those of the same name in `matrices`.
         see: called as ``see(name, inputs)`` before each product with a matrix, inputs of shape ``(rows, inputs)``. What it returns is
             used instead; None keeps the inputs.
+        added: {name of a matrix: what is added to the bias behind it}, shape ``(outputs,)``.
         at_a_time: texts.
 
     Raises:
-        ValueError: no wordpieces of shape ``(texts, length)``, a text without one, an unknown name, a matrix of another shape.
+        ValueError: no wordpieces of shape ``(texts, length)``, a text without one, an unknown name, a matrix or an addition of another shape.
     """
     ids = checks.array("ids", ids, ("texts", "length"), kind="integers")
     checks.require(bool((ids != 0).any(1).all()), "ids must hold a wordpiece that is not 0 in each text, got a text without one")
     checks.labels("ids", ids.reshape(-1), WORDS)
     checks.whole("length of ids", ids.shape[1], 1, MOST_WORDPIECES)
-    used, rest = dict(_parts()[0]), _parts()[1]
+    used, rest = dict(_parts()[0]), dict(_parts()[1])
+    for name, more in (added or {}).items():
+        outputs = used[checks.choice("each name of added", name, used)].shape[1]
+        rest[name] = rest[name] + checks.array(f"added[{name!r}]", more, (outputs,), dtype=np.float32)
     for name, matrix in (changed or {}).items():
         shape = used[checks.choice("each name of changed", name, used)].shape
         used[name] = checks.array(name, matrix, shape, dtype=np.float32)

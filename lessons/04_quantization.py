@@ -487,7 +487,7 @@ def calibration(seed, bits):
 
 plots.accuracies(
     evidence.load("calibration_8"),
-    title="With 8 bits one image is enough, and so is noise (the dark set is left out)",
+    title="With 8 bits these sets make no clear difference (the dark set is left out)",
     variants=[one for one in evidence.load("calibration_8").means if "dark" not in one],
 )
 
@@ -748,7 +748,7 @@ def weights(seed, bits):
 
 
 display(
-    plots.accuracies(evidence.load("weights_of_8_bits"), title="At 8 bits all seven read the same"),
+    plots.accuracies(evidence.load("weights_of_8_bits"), title="At 8 bits the seven lie within a quarter of a point"),
     plots.accuracies(
         evidence.load("weights_of_4_bits"),
         title="At 4 bits most ways read nearly as much as floats",

@@ -598,6 +598,50 @@ def layer_errors(seed):
     return found
 
 
+@lru_cache(1)
+def average_inputs(seed, texts=32):
+    """The mean of each input of each matrix, in the calibration texts."""
+    some = np.random.default_rng(seed).choice(newsgroups()[0].x_train, texts, replace=False)
+    seen = {}
+
+    def see(name, inputs):
+        seen[name] = inputs.mean(axis=0)
+
+    minilm.forward(minilm.wordpieces(some), see=see, at_a_time=texts)
+    return seen
+
+
+@evidence.experiment(
+    "mean angle to the float32 vectors, 100 texts of the test split",
+    compare=[
+        ("rounded, biases corrected", "rounded"),
+        ("rounded, biases corrected", "AWQ"),
+        ("clipped ranges, biases corrected", "clipped ranges"),
+        ("clipped ranges, biases corrected", "AWQ"),
+        ("GPTQ, clipped ranges, biases corrected", "GPTQ, clipped ranges"),
+        ("GPTQ, clipped ranges", "clipped ranges, biases corrected"),
+    ],
+    higher_is_better=False,
+    unit="degrees",
+    matters=1,
+)
+def corrected_biases(seed):
+    ids, labels, plain = asked(seed, "test", 100)
+    found = {}
+    for way in ("rounded", "clipped ranges", "AWQ", "GPTQ, clipped ranges"):
+        made = in_few_bits(way, seed, 3, 64)
+        found[way] = judged(minilm.forward(ids, made), labels, plain)[1]
+        if way == "AWQ":
+            continue
+        added = {
+            name: average_inputs(seed)[name] @ (weights - made[name])
+            for name, weights in minilm.matrices().items()
+        }
+        vectors = minilm.forward(ids, made, added=added)
+        found[f"{way}, biases corrected"] = judged(vectors, labels, plain)[1]
+    return found
+
+
 @evidence.experiment(
     "squared error of a layer's outputs, relative to the outputs, on 16 other training texts",
     compare=[

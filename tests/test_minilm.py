@@ -395,3 +395,18 @@ def test_the_layer_that_ships_is_one_of_the_encoder():
     seen = []
     minilm.forward(minilm.wordpieces(TEXTS), see=lambda name, x: seen.append(x) if name == "wide4" else None)
     assert np.abs(np.concatenate(seen)).mean(axis=0).argmax() == channels.argmax()  # the outlier is there in other texts, too
+
+
+def test_what_is_added_to_a_bias_is_added_behind_its_matrix():
+    """A constant in the inputs of a matrix, taken out by a see and put back by the bias, changes nothing."""
+    ids, name = minilm.wordpieces(TEXTS[:3]), "wide2"
+    plain, constant = minilm.forward(ids), np.linspace(-1, 1, 384).astype(np.float32)
+    more = constant @ minilm.matrices()[name]
+    found = minilm.forward(ids, see=lambda at, x: x - constant if at == name else None, added={name: more})
+    np.testing.assert_allclose(found, plain, atol=1e-5)
+    assert np.abs(minilm.forward(ids, added={name: more}) - plain).max() > 0.01
+    np.testing.assert_array_equal(minilm.forward(ids), plain)  # nothing stays
+    with pytest.raises(ValueError, match="each name of added must be one of query0"):
+        minilm.forward(ids, added={"wide6": more})
+    with pytest.raises(ValueError, match=r"added\['wide2'\] must"):
+        minilm.forward(ids, added={name: more[:-1]})
