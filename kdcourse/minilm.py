@@ -257,7 +257,7 @@ def forward(
         at_a_time: texts.
 
     Raises:
-        ValueError: no wordpieces of shape ``(texts, length)``, a text without one, an unknown name, a matrix or an addition of another shape.
+        ValueError: no wordpieces of shape ``(texts, length)``, a text without one, an unknown name, an array of another shape.
     """
     ids = checks.array("ids", ids, ("texts", "length"), kind="integers")
     checks.require(bool((ids != 0).any(1).all()), "ids must hold a wordpiece that is not 0 in each text, got a text without one")

@@ -1,7 +1,11 @@
 """Data sets: the split rule, the hashes, and every way in which a file can be wrong."""
 
+import gzip
+import hashlib
+import io
 import os
 import pathlib
+import tarfile
 
 import numpy as np
 import pytest
@@ -139,7 +143,9 @@ def test_missing_array_and_pickles_are_refused(empty_places):
 
 
 def test_bad_names_and_folders(monkeypatch, tmp_path):
-    with pytest.raises(ValueError, match="name must be one of 20newsgroups, mnist, mnist-5k, r52, r8, got 'mnsit'"):
+    with pytest.raises(
+        ValueError, match="name must be one of 20newsgroups, cifar-10, fashion-mnist, mnist, mnist-5k, r52, r8, got 'mnsit'"
+    ):
         datasets.load("mnsit")
     with pytest.raises(ValueError, match=r"name must be one of .*, got \['mnist'\]"):
         datasets.where(["mnist"])
@@ -152,3 +158,85 @@ def test_bad_names_and_folders(monkeypatch, tmp_path):
     monkeypatch.setenv("KDCOURSE_DATA", str(tmp_path / "no"))
     with pytest.raises(ValueError, match="KDCOURSE_DATA must name a folder, got "):
         datasets.load("mnist")
+
+
+def idx(array):
+    """An array as the bytes of a packed IDX file."""
+    array = np.asarray(array, np.uint8)
+    return gzip.compress(bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes())
+
+
+def cifar(batches, extra=()):
+    """{name: (labels, images (n, 32, 32, 3))} as the bytes of a packed archive in the authors' binary form."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as tar:
+        for name, (labels, images) in batches.items():
+            planes = np.asarray(images, np.uint8).transpose(0, 3, 1, 2).reshape(len(labels), -1)
+            content = np.column_stack([np.asarray(labels, np.uint8), planes]).tobytes()
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return file.getvalue()
+
+
+@pytest.fixture
+def small_files(monkeypatch, tmp_path):
+    """Both data sets in their own form but small: `offered` holds the files, the registry has their hashes and this folder as address."""
+    rng, offered = np.random.default_rng(0), tmp_path / "offered"
+    offered.mkdir()
+    clothes = {"train": (rng.integers(0, 256, (7, 28, 28)), rng.integers(0, 10, 7)), "t10k": (rng.integers(0, 256, (3, 28, 28)), [9, 0, 4])}
+    colours = {f"data_batch_{i}.bin": (rng.integers(0, 10, 2), rng.integers(0, 256, (2, 32, 32, 3))) for i in range(1, 6)}
+    colours["test_batch.bin"] = ([3, 1], rng.integers(0, 256, (2, 32, 32, 3)))
+    contents = {f"{split}-images-idx3-ubyte.gz": idx(x) for split, (x, _) in clothes.items()}
+    contents |= {f"{split}-labels-idx1-ubyte.gz": idx(y) for split, (_, y) in clothes.items()} | {"cifar-10-binary.tar.gz": cifar(colours)}
+    real = datasets.registry()
+    fake = {
+        name: {**real[name], "url": offered.as_uri() + "/", "training": size} for name, size in (("fashion-mnist", 7), ("cifar-10", 10))
+    }
+    for entry, kind in ((fake["fashion-mnist"], "md5"), (fake["cifar-10"], "sha256")):
+        entry["files"] = {file: hashlib.new(kind, contents[file]).hexdigest() for file in entry["files"]}
+    for file, content in contents.items():
+        (offered / file).write_bytes(content)
+    monkeypatch.setattr(datasets, "registry", lambda: fake)
+    return offered, clothes, colours
+
+
+def test_images_in_other_files_are_read_as_the_others(empty_places, small_files):
+    _, clothes, colours = small_files
+    assert datasets.where("fashion-mnist") is None and datasets.where("cifar-10") is None
+    d = datasets.load("fashion-mnist", validation=2)
+    assert (d.x_train.shape, d.x_validation.shape, d.x_test.shape) == ((5, 28, 28, 1), (2, 28, 28, 1), (3, 28, 28, 1))
+    np.testing.assert_allclose(np.concatenate([d.x_train, d.x_validation])[..., 0], clothes["train"][0] / 255, atol=1e-6)
+    assert np.concatenate([d.y_train, d.y_validation]).tolist() == clothes["train"][1].tolist() and d.y_test.tolist() == [9, 0, 4]
+    assert d.x_train.dtype == np.float32 and d.class_names[9] == "boot" and not d.x_train.flags.writeable
+    d = datasets.load("cifar-10", validation=3)
+    assert (d.x_train.shape, d.x_validation.shape, d.x_test.shape) == ((7, 32, 32, 3), (3, 32, 32, 3), (2, 32, 32, 3))
+    wanted = np.concatenate([colours[f"data_batch_{i}.bin"][1] for i in range(1, 6)])
+    np.testing.assert_allclose(np.concatenate([d.x_train, d.x_validation]), wanted / 255, atol=1e-6)
+    np.testing.assert_allclose(d.x_test, colours["test_batch.bin"][1] / 255, atol=1e-6)
+    assert d.y_test.tolist() == [3, 1] and d.class_names[3] == "cat"
+    cache = empty_places / "keras" / "datasets"
+    assert sorted(path.parent for path in files_below(cache)) == [cache / "cifar-10"] + 4 * [cache / "fashion-mnist"]
+    assert datasets.where("cifar-10") == str(cache / "cifar-10") and datasets.where("fashion-mnist") == str(cache / "fashion-mnist")
+    for file in small_files[0].iterdir():
+        file.unlink()
+    assert len(datasets.load("cifar-10").x_train) == 10  # from the cache
+
+
+def test_a_file_that_is_not_the_registered_one_is_refused_and_not_kept(empty_places, small_files):
+    (small_files[0] / "cifar-10-binary.tar.gz").write_bytes(b"something else")
+    with pytest.raises(ValueError, match=r"the download from .*cifar-10-binary.tar.gz must be the registered .* \(sha256 .*delete it"):
+        datasets.load("cifar-10")
+    assert not files_below(empty_places / "keras")
+    own = empty_places / "own" / "fashion-mnist" / "train-images-idx3-ubyte.gz"
+    own.parent.mkdir()
+    own.write_bytes(b"half")
+    with pytest.raises(ValueError, match=r"train-images-idx3-ubyte.gz must be the registered train-images-idx3-ubyte.gz .* \(md5 .*got"):
+        datasets.load("fashion-mnist")
+    (small_files[0] / "cifar-10-binary.tar.gz").unlink()
+    with pytest.raises(
+        ConnectionError, match="cifar-10 could not be downloaded .*the folder cifar-10 of the folder that KDCOURSE_DATA names"
+    ):
+        datasets.load("cifar-10")
+    with pytest.raises(ValueError, match="validation must be an integer in 0..9, got 10"):
+        datasets.load("cifar-10", validation=10)
