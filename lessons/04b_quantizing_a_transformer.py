@@ -733,8 +733,13 @@ display(
 # The simple rivals are hard to beat. In the angle AWQ {{three_bits_angle | AWQ | clipped ranges | wins: beats}} clipped ranges by
 # {{three_bits_angle | AWQ | clipped ranges | size}}, but in accuracy
 # {{three_bits | AWQ | clipped ranges | no difference: no clear difference}} was found. And with corrected biases, which cost no bit, plain
-# rounding comes down to {{corrected_biases | rounded, biases corrected | mean}}. BIASES. What AWQ gains here is about what two lines gain
-# that need the mean of each input only. GPTQ is another matter: its errors leave nearly nothing for the biases.
+# rounding comes down to {{corrected_biases | rounded, biases corrected | mean}}. Clipped ranges with corrected biases come to
+# {{corrected_biases | clipped ranges, biases corrected | mean}}, so they
+# {{corrected_biases | clipped ranges, biases corrected | AWQ | wins: beat}} AWQ by
+# {{corrected_biases | clipped ranges, biases corrected | AWQ | size}}. This simple pair needs the mean of each input only, and no search.
+# AWQ could have its biases corrected, too, which we did not try. GPTQ is another matter: it
+# {{corrected_biases | GPTQ, clipped ranges | clipped ranges, biases corrected | wins: beats}} the pair by
+# {{corrected_biases | GPTQ, clipped ranges | clipped ranges, biases corrected | size}}.
 #
 # At 2 bits the order changes, here on 100 texts of each seed. A grid of four numbers from the smallest to the largest weight wastes
 # them. So in the angle GPTQ {{two_bits_angle | GPTQ | clipped ranges | loses: loses}} to clipped ranges by
