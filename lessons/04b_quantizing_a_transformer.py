@@ -900,8 +900,8 @@ display(
 # {{int8_inputs_angle | a grid for each row | one grid, smoothed | size}}, without any calibration text. One explanation is that a grid
 # for all texts must reach the largest row, and most rows are smaller. We did not test it. In accuracy it
 # {{int8_inputs | a grid for each row | one grid, smoothed | loses: loses}} to smoothing by
-# {{int8_inputs | a grid for each row | one grid, smoothed | size}} on the first five seeds. This stays open: five other seeds did not
-# show it.
+# {{int8_inputs | a grid for each row | one grid, smoothed | size}} on the first five seeds, which stays open, because five other seeds
+# did not show it.
 #
 # Of the exponents that were tried, 1 is the best, which is the end of the range. On the validation texts it gives
 # {{choice_of_alpha | smoothed, alpha 1.0 | mean}}, and 0.5, which the paper on SmoothQuant uses for most models, gives
