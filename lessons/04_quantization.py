@@ -493,8 +493,8 @@ plots.accuracies(
 
 # %% tags=["hide-input"]
 # All verdicts, with 8 bits and with 4
-for bits in (8, 4):
-    print(evidence.table(evidence.load(f"calibration_{bits}")))
+for record in (evidence.load("calibration_8"), evidence.load("calibration_4")):
+    print(evidence.table(record))
 
 # %% [markdown]
 # **Answer.** With 8 bits a single image costs {{calibration_8 | 1 image | 100 images | size}} against 100 images, and
@@ -748,7 +748,10 @@ def weights(seed, bits):
 
 
 display(
-    plots.accuracies(evidence.load("weights_of_8_bits"), title="At 8 bits the seven lie within a quarter of a point"),
+    plots.accuracies(
+        evidence.load("weights_of_8_bits"),
+        title="At 8 bits the seven lie within a quarter of a point",
+    ),
     plots.accuracies(
         evidence.load("weights_of_4_bits"),
         title="At 4 bits most ways read nearly as much as floats",

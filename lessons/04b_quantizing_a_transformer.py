@@ -449,25 +449,20 @@ display(
 # **Answer.** Rounding turns the vectors by {{three_bits_angle | rounded | mean}}. With 1% of the channels, chosen by activation, it is
 # {{three_bits_angle | 1% by activation | mean}}, and with 1% at random {{three_bits_angle | 1% at random | mean}}. So the choice by
 # activation {{three_bits_angle | 1% by activation | 1% at random | wins: beats}} the control by
-# {{three_bits_angle | 1% by activation | 1% at random | size}}, although both keep as many weights. Which weights matter is a
-# question about the inputs. A hundredth of the channels takes back about a seventh of the angle.
+# {{three_bits_angle | 1% by activation | 1% at random | size}}, although both keep as many weights. Which weights matter is a question
+# about the inputs.
 #
-# Accuracy alone would hardly have shown this. Rounding costs {{three_bits | float32 | rounded | size}}. Between the choice by activation
-# and the control the first five seeds found {{three_bits | 1% by activation | 1% at random | no difference: no clear difference}} in
-# accuracy, but five other seeds did, so this stays open. A second run on other seeds is a **replication**. It stands beside each
-# first run, and where the two do not agree, we say that a question is open. The **95% interval** of the first five seeds is
-# {{three_bits | 1% by activation | 1% at random | interval}} points: if the experiment were repeated many times, about 95 of 100 such
-# ranges would contain the true mean difference.
+# Accuracy alone would hardly have shown this. Rounding costs {{three_bits | float32 | rounded | size}}. Between activation and chance
+# the first five seeds found {{three_bits | 1% by activation | 1% at random | no difference: no clear difference}} in accuracy, but five
+# other seeds did, so this stays open. Such a second run is a **replication**. The **95% interval** of the first five is
+# {{three_bits | 1% by activation | 1% at random | interval}} points. About 95 of 100 such intervals contain the true mean.
 #
-# So 3 bits hurt this encoder, and do not ruin it. What the interviewer calls broken comes here at 2 bits, as you will see.
-#
-# With 8 bits the vectors turn by {{more_bits | 8 bits, rounded | mean}}, with 4 bits by {{more_bits | 4 bits, rounded | mean}}. Groups of
-# 128 instead of 64 save 0.15 bits of a weight and turn the vectors by
-# {{more_bits | 3 bits, rounded, groups of 128 | 3 bits, rounded | size}} more.
+# So 3 bits hurt this encoder. What the interviewer calls broken comes at 2 bits, as you will see. Groups of 128 instead of 64 save 0.15
+# bits of a weight and turn the vectors by {{more_bits | 3 bits, rounded, groups of 128 | 3 bits, rounded | size}} more.
 #
 # ## AWQ: a finer grid where inputs are large
 #
-# Whole channels are awkward to store and to compute with. AWQ, *activation-aware weight quantization*, reaches for the same effect with
+# Whole channels are awkward to store. AWQ, *activation-aware weight quantization*, reaches for the same effect with
 # integers only. Multiply the weights of channel $i$ by a factor $f_i$ before rounding, and divide its inputs by $f_i$ in use:
 #
 # $$ x\,W = \left(\frac{x}{f}\right) (f\,W), \qquad f_i = (\text{mean } |x_i|)^\alpha $$
@@ -724,44 +719,36 @@ display(
 
 # %% [markdown]
 # **Answer.** At 3 bits GPTQ with clipped ranges comes first. It turns the vectors by
-# {{three_bits_angle | GPTQ, clipped ranges | mean}}, GPTQ alone by {{three_bits_angle | GPTQ | mean}}, AWQ by
-# {{three_bits_angle | AWQ | mean}}, clipped ranges by {{three_bits_angle | clipped ranges | mean}}, and rounding by
-# {{three_bits_angle | rounded | mean}}. In accuracy, GPTQ with clipped ranges
+# {{three_bits_angle | GPTQ, clipped ranges | mean}}, and rounding by {{three_bits_angle | rounded | mean}}. In accuracy, it
 # {{three_bits | GPTQ, clipped ranges | rounded | wins: beats}} rounding by {{three_bits | GPTQ, clipped ranges | rounded | size}}.
-# Whether AWQ {{three_bits | AWQ | rounded | wins: beats}} rounding in accuracy stays open.
 #
-# The simple rivals are hard to beat. In the angle AWQ {{three_bits_angle | AWQ | clipped ranges | wins: beats}} clipped ranges by
+# The simple rivals are hard to beat. AWQ {{three_bits_angle | AWQ | clipped ranges | wins: beats}} clipped ranges by
 # {{three_bits_angle | AWQ | clipped ranges | size}}, but in accuracy
 # {{three_bits | AWQ | clipped ranges | no difference: no clear difference}} was found. And with corrected biases, which cost no bit, plain
 # rounding comes down to {{corrected_biases | rounded, biases corrected | mean}}. Clipped ranges with corrected biases come to
 # {{corrected_biases | clipped ranges, biases corrected | mean}}, so they
 # {{corrected_biases | clipped ranges, biases corrected | AWQ | wins: beat}} AWQ by
-# {{corrected_biases | clipped ranges, biases corrected | AWQ | size}}. This simple pair needs the mean of each input only, and no search.
-# AWQ could have its biases corrected, too, which we did not try. GPTQ is another matter: it
+# {{corrected_biases | clipped ranges, biases corrected | AWQ | size}}. GPTQ is another matter: it
 # {{corrected_biases | GPTQ, clipped ranges | clipped ranges, biases corrected | wins: beats}} the pair by
 # {{corrected_biases | GPTQ, clipped ranges | clipped ranges, biases corrected | size}}.
 #
-# At 2 bits the order changes, here on 100 texts of each seed. A grid of four numbers from the smallest to the largest weight wastes
-# them. So in the angle GPTQ {{two_bits_angle | GPTQ | clipped ranges | loses: loses}} to clipped ranges by
-# {{two_bits_angle | GPTQ | clipped ranges | size}}, although these look at no input. Both together read
-# {{two_bits | GPTQ, clipped ranges | mean}} of the texts right, clipped ranges alone {{two_bits | clipped ranges | mean}}, and rounding
-# {{two_bits | rounded | mean}}. The two measures need not agree in the middle: AWQ is behind GPTQ in the angle and ahead of it in
-# accuracy.
+# At 2 bits, on 100 texts of each seed, the order changes. A grid of four numbers from the smallest to the largest weight wastes them.
+# So in the angle GPTQ {{two_bits_angle | GPTQ | clipped ranges | loses: loses}} to clipped ranges by
+# {{two_bits_angle | GPTQ | clipped ranges | size}}. Both together read {{two_bits | GPTQ, clipped ranges | mean}} of the texts right,
+# and rounding {{two_bits | rounded | mean}}.
 #
-# The layers agree. On each of the 12 feed-forward matrices GPTQ's error is the smallest of the three, and AWQ's lies below rounding's.
-# These errors were measured on texts that no method saw.
+# The layers agree: on each of the 12 feed-forward matrices GPTQ's error is the smallest of the three, and AWQ's lies below rounding's.
 #
-# How many texts are needed? The last picture tells it for the two feed-forward matrices of block 3. AWQ learns one mean for each
-# input, so one text is nearly enough on average: the error is {{calibration_texts | AWQ, 1 text | mean}} with one and
-# {{calibration_texts | AWQ, 64 texts | mean}} with 64. GPTQ learns how all pairs of inputs go together, and it goes from
-# {{calibration_texts | GPTQ, 1 text | mean}} with one text over {{calibration_texts | GPTQ, 4 texts | mean}} with four to
-# {{calibration_texts | GPTQ, 64 texts | mean}} with 64. Rounding has {{calibration_texts | rounded | mean}}.
+# How many texts are needed? AWQ learns one mean for each input. Its error is {{calibration_texts | AWQ, 1 text | mean}} with one text
+# and {{calibration_texts | AWQ, 64 texts | mean}} with 64. GPTQ learns how all pairs of inputs go together. It goes from
+# {{calibration_texts | GPTQ, 1 text | mean}} to {{calibration_texts | GPTQ, 64 texts | mean}}, where rounding has
+# {{calibration_texts | rounded | mean}}.
 #
 # ## Eight bits for the inputs, too
 #
-# So far the layer still multiplies floats. To multiply integers, its inputs must be rounded, too. *One grid*, found on the
-# calibration texts, is the cheapest: its end is the largest input. With an outlier channel this grid is coarse for all others.
-# *SmoothQuant* moves the difficulty into the weights, by AWQ's identity with another factor:
+# So far the layer still multiplies floats. To multiply integers, its inputs must be rounded, too. In *one grid* the end
+# is the largest input of the calibration texts. With an outlier channel it is coarse for all others. *SmoothQuant* moves the
+# difficulty into the weights, by AWQ's identity with another factor:
 #
 # $$ f_i = \frac{(\max |x_i|)^\alpha}{(\max_j |w_{ij}|)^{1 - \alpha}} $$
 #
@@ -897,17 +884,14 @@ display(
 #
 # After smoothing, one grid {{int8_inputs_angle | one grid, smoothed | one grid | wins: beats}} the plain one in the angle by
 # {{int8_inputs_angle | one grid, smoothed | one grid | size}}. The grid for each row is nearer still by
-# {{int8_inputs_angle | a grid for each row | one grid, smoothed | size}}, without any calibration text. One explanation is that a grid
-# for all texts must reach the largest row, and most rows are smaller. We did not test it. In accuracy it
+# {{int8_inputs_angle | a grid for each row | one grid, smoothed | size}}, without any calibration text. In accuracy it
 # {{int8_inputs | a grid for each row | one grid, smoothed | loses: loses}} to smoothing by
 # {{int8_inputs | a grid for each row | one grid, smoothed | size}} on the first five seeds, which stays open, because five other seeds
 # did not show it.
 #
-# Of the exponents that were tried, 1 is the best, which is the end of the range. On the validation texts it gives
-# {{choice_of_alpha | smoothed, alpha 1.0 | mean}}, and 0.5, which the paper on SmoothQuant uses for most models, gives
-# {{choice_of_alpha | smoothed, alpha 0.5 | mean}}. A look at single layers tells why, although it is no recorded result. In the wide
-# layers 0.5 makes the inputs more even. In the narrow ones it makes them less even, because there the largest inputs also meet the
-# largest weights. So $\alpha$ must be searched.
+# Of the exponents that were tried, 1 is the best, the end of the range. On the validation texts it gives
+# {{choice_of_alpha | smoothed, alpha 1.0 | mean}}, and 0.5, the usual choice of the paper, gives
+# {{choice_of_alpha | smoothed, alpha 0.5 | mean}}. So $\alpha$ must be searched.
 #
 # ## A file of "4 bits"
 #
@@ -1008,10 +992,10 @@ quiz.show("04b_quantizing_a_transformer")
 # weights make up for each error. Both need a few calibration texts and no training.
 #
 # *In 3 minutes.* Tell the control: 1% of the channels take back {{three_bits_angle | 1% by activation | rounded | size}} if inputs choose
-# them, and next to nothing if chance does. AWQ searches its exponent by the layer's error. GPTQ needs second moments and a Cholesky
-# factor. Name the simple rivals, clipped ranges and corrected biases. Count the bits: 3 bits in groups of 64 are 3.30.
+# them, and next to nothing if chance does. GPTQ needs second moments and a Cholesky factor. Name the simple rivals, clipped ranges and
+# corrected biases. Count the bits: 3 bits in groups of 64 are 3.30.
 #
-# *Follow-up.* Is it faster? (Only where fewer bytes must be read, as when a model writes one text.)
+# *Follow-up.* Is it faster? (Only where fewer bytes must be read, as when a model writes.)
 #
 # *Common wrong answer.* "AWQ keeps 1% of the weights in float16." That was the experiment that led to it. AWQ scales channels, and all
 # weights become integers.

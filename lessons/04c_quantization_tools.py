@@ -423,7 +423,7 @@ with runtime.stderr_held_back():  # the converter's own log
 
 # %% [markdown]
 # **Answer.** By about 2 and not by 4. Fully connected layers go to int8 and keep float biases and scales. Convolutions have no such
-# method in Keras, which warns and leaves them in float32. In a network of convolutions nearly all would stay. The last
+# method in Keras, which warns and leaves them in float32. The last
 # line shows that the converter refuses the result, so it is for servers that run Keras, and not for a phone.
 #
 # ## A codebook instead of a grid
@@ -438,13 +438,11 @@ with runtime.stderr_held_back():  # the converter's own log
 # exactly. Han et al. (2016) solve it in another way: they start with entries at equal distances and repeat two steps. Each weight
 # takes its nearest entry, then each entry becomes the mean of its weights.
 #
-# A codebook saves bytes and no time: every weight is looked up before it is multiplied. A grid is what int8 routines compute with.
+# A codebook saves bytes and no time, because every weight is looked up before it is multiplied.
 #
 # Weights are rounded without any training afterwards. The rivals of the codebook have as many values: a *grid* from the smallest to
 # the largest weight, a grid with the *best range* of 96 that are tried, the one with the least squared error, and such *grids by
-# channel*. Each dot of the picture is a **seed**, the number that everything random starts from. A **95% interval** would contain
-# the true mean difference in about 95 of 100 repetitions. **WINS** means that the whole interval lies above zero, and
-# **INCONCLUSIVE** that it contains zero, which does not mean that both are equal. The **replication**, with hollow dots, is the same
+# channel*. Each dot is a **seed**, the number that everything random starts from. The **replication**, with hollow dots, is the same
 # experiment on other seeds.
 #
 # **Predict first.** At how many bits does the codebook win against all of its rivals: 4, 3 or 2?
@@ -603,6 +601,9 @@ with quiz.check("the limit"):
 # We hold the same network to it, on our 3,000 digits instead of 60,000. Each of the **variants**, the ways that are compared, gets
 # 1,200 updates in all. The **simple rival** has no tool at all: its max pooling is 4x4 instead of 2x2, so that it has 4,450 weights
 # instead of 20,410.
+#
+# The second picture shows differences. A **95% interval** would contain the true mean difference in about 95 of 100 repetitions. **WINS**
+# means that all of it lies above zero, **LOSES** below, and **INCONCLUSIVE** that it contains zero.
 #
 # **Predict first.** Which promises hold, in bytes and in accuracy? And where does the rival land?
 
