@@ -2,12 +2,12 @@
 // Names as in kdcourse.pareto; a cost is better if it is less, the quality if it is more.
 
 const WIDE = 440, HIGH = 300, PLOT = { left: 54, right: 428, top: 14, bottom: 252 }; // of the drawing, in its own units
-const COST_STEPS = 200, ROUNDING = 1e-9, LETTER = 6.2; // of a letter, the width at most
+const COST_STEPS = 200, ROUNDING = 1e-9, STRETCHED = 4, LEAST_ERROR = 0.001, LETTER = 5.9, DIGIT = 7; // the last two are widths, at most
 
 const numeral = (x) => (x >= 1000 || Number.isInteger(x) ? count(Math.round(x)) : String(Number(x.toPrecision(3))));
 const exact = (share) => `${(100 * share).toFixed(2)}%`;
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
-const listed = (points) => points.map((point) => point.name).join(", ");
+const listed = (points) => points.map((point) => point.name).join("; ");
 
 /** For each point, those that dominate it. */
 function dominators(points, cost, quality) {
@@ -23,6 +23,18 @@ function rungs(values) {
   return found.slice(Math.max(first, 0), last + 1);
 }
 
+/** The quality's axis: its ticks in per cent, and where a share has its place, from 0 (below) to 1. */
+function axisOf(points, quality) {
+  const means = points.map((point) => point[quality]), values = points.flatMap((point) => [point.low ?? point[quality], point.high ?? point[quality]]);
+  const worst = 1 - Math.min(...values), best = Math.max(1 - Math.max(...means), LEAST_ERROR), end = Math.max(1 - Math.max(...values), best / 2);
+  if (worst / best >= STRETCHED) { // equal steps upwards divide the errors by equal factors: 97% and 98% are told apart, and 60% has a place
+    const errors = rungs([end, worst]).filter((error) => error <= 1).reverse(), [first, last] = [errors[0], errors.at(-1)];
+    return { ticks: errors.map((error) => Number((100 * (1 - error)).toFixed(2))), at: (share) => Math.log(first / Math.min(Math.max(1 - share, last), first)) / Math.log(first / last), stretched: true };
+  }
+  const ticks = percents(values);
+  return { ticks, at: (share) => (100 * share - ticks[0]) / (ticks.at(-1) - ticks[0]), stretched: false };
+}
+
 /** The ticks of a linear axis in per cent, at most 7. */
 function percents(values) {
   const middle = Math.min(...values) === Math.max(...values) ? 0.05 : 0; // one value alone needs some room
@@ -33,8 +45,8 @@ function percents(values) {
 }
 
 /** Those of the ticks whose labels do not touch, the two ends always. */
-function apart(ticks, placeOf, letter) {
-  const half = (tick) => (letter * numeral(tick).length) / 2 + 4, last = ticks.at(-1);
+function apart(ticks, placeOf) {
+  const half = (tick) => (DIGIT * numeral(tick).length) / 2 + 4, last = ticks.at(-1);
   let right = -Infinity;
   return ticks.filter((tick) => {
     const x = placeOf(tick), fits = x - half(tick) >= right && (tick === last || x + half(tick) <= placeOf(last) - half(last));
@@ -47,9 +59,8 @@ function apart(ticks, placeOf, letter) {
 function placed(points, taken) {
   const found = [];
   for (const [x, y, text] of points) {
-    const wide = LETTER * text.length, middle = x - wide / 2;
-    const box = [[x + 9, y - 7], [x - 9 - wide, y - 7], [x + 6, y - 19], [x + 6, y + 5], [x - 6 - wide, y - 19], [x - 6 - wide, y + 5], [middle, y - 23], [middle, y + 9]]
-      .map(([left, top]) => [left, top, left + wide, top + 14])
+    const wide = LETTER * text.length, heights = [-19, 5, -32, 18], box = [[9, -7], [-9 - wide, -7], ...heights.flatMap((down) => [6, -6 - wide, -wide / 2].map((across) => [across, down]))]
+      .map(([across, down]) => [x + across, y + down, x + across + wide, y + down + 14])
       .find(([left, top, right, bottom]) => left > PLOT.left + 2 && right < WIDE && top > 0 && bottom < PLOT.bottom
         && taken.every((one) => right <= one[0] || left >= one[2] || bottom <= one[1] || top >= one[3]));
     if (!box) continue;
@@ -63,20 +74,25 @@ function placed(points, taken) {
 function viewOf(svg, points, [cost, title], quality, yOf) {
   const group = draw("g", "", svg), ticks = rungs(points.map((point) => point[cost])), [first, last] = [ticks[0], ticks.at(-1)];
   const at = (value) => Math.log(value / first) / Math.log(last / first), xOf = (value) => PLOT.left + at(value) * (PLOT.right - PLOT.left);
-  for (const tick of apart(ticks, xOf, LETTER)) {
+  for (const tick of apart(ticks, xOf)) {
+    const half = (DIGIT * numeral(tick).length) / 2;
     draw("path", "kd-sp-line kd-sp-axis", group, { d: `M${xOf(tick)} ${PLOT.bottom}v4` });
-    draw("text", "", group, { x: xOf(tick), y: PLOT.bottom + 17, "text-anchor": "middle", text: numeral(tick) });
+    draw("text", "", group, { x: Math.min(xOf(tick), WIDE - half), y: PLOT.bottom + 17, "text-anchor": "middle", text: numeral(tick) });
   }
   draw("text", "", group, { x: (PLOT.left + PLOT.right) / 2, y: HIGH - 10, "text-anchor": "middle", text: `${title}, logarithmic` });
-  const order = points.toSorted((a, b) => a[cost] - b[cost]), by = dominators(points, cost, quality);
+  const order = [...points].sort((a, b) => a[cost] - b[cost]), by = dominators(points, cost, quality);
   const front = order.filter((point) => !by.get(point).length), places = new Map(points.map((point) => [point, [xOf(point[cost]), yOf(point[quality])]]));
-  const stairs = front.map((point, i) => (i ? `H${places.get(point)[0]}V${places.get(point)[1]}` : `M${places.get(point).join(" ")}`));
-  draw("path", "kd-pe-stairs", group, { d: `${stairs.join("")}H${PLOT.right}` });
   const taken = [...places.values()].map(([x, y]) => [x - 7, y - 7, x + 7, y + 7]);
+  const stairs = front.map((point, i) => {
+    const [x, y] = places.get(point), [next, above] = places.get(front[i + 1]) ?? [PLOT.right, y];
+    taken.push([x, y - 1, next, y + 1], [next - 1, above, next + 1, y]);
+    return `${i ? "" : `M${x} ${y}`}H${next}V${above}`;
+  });
+  draw("path", "kd-pe-stairs", group, { d: stairs.join("") });
   for (const point of points) {
     if (point.low === null) continue;
-    const [x] = places.get(point), ends = [yOf(point.high), yOf(point.low)];
-    draw("path", `kd-pe-bar${by.get(point).length ? " kd-pe-pale" : ""}`, group, { d: `M${x - 3} ${ends[0]}h6m-3 0V${ends[1]}m-3 0h6` });
+    const [x] = places.get(point), ends = [yOf(point.high), yOf(point.low)], cut = ends[0] <= PLOT.top ? "m3 0" : "h6m-3 0"; // beyond the axis it has no end
+    draw("path", `kd-pe-bar${by.get(point).length ? " kd-pe-pale" : ""}`, group, { d: `M${x - 3} ${ends[0]}${cut}V${ends[1]}m-3 0h6` });
     taken.push([x - 3, ends[0], x + 3, ends[1]]);
   }
   const wanted = [...front, ...order.filter((point) => by.get(point).length)];
@@ -96,8 +112,7 @@ function render({ model, el }) {
   const charts = make("div", "kd-charts", root), left = make("section", "kd-panel kd-pe-left", charts), heading = make("h4", "", left);
   legend(left, [["pe-front", "not dominated"], ["pe-dominated", "dominated"], ...(limits.length ? [["pe-within", "within the budget"]] : []), ["pe-stairs", "the best up to a cost"]]);
   const plot = make("div", "kd-pe-plot", left), svg = draw("svg", "kd-sp-chart", plot, { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img" });
-  const ticks = percents(points.flatMap((point) => [point.low ?? point[quality], point.high ?? point[quality]]));
-  const yOf = (share) => PLOT.bottom - ((100 * share - ticks[0]) / (ticks.at(-1) - ticks[0])) * (PLOT.bottom - PLOT.top);
+  const { ticks, at: heightOf, stretched } = axisOf(points, quality), yOf = (share) => PLOT.bottom - heightOf(share) * (PLOT.bottom - PLOT.top);
   const region = draw("path", "kd-pe-region", svg), rule = draw("path", "kd-sp-rule", svg);
   for (const tick of ticks) {
     draw("path", "kd-sp-grid", svg, { d: `M${PLOT.left} ${yOf(tick / 100)}H${PLOT.right}` });
@@ -106,9 +121,9 @@ function render({ model, el }) {
   const views = new Map(costs.map((cost) => [cost[0], viewOf(svg, points, cost, quality, yOf)]));
   const box = make("div", "kd-pe-points", plot, { role: "radiogroup", "aria-label": "Points, in the order of their cost" });
   const marks = new Map(points.map((point) => {
-    const mark = make("input", "kd-pe-point", box, { type: "radio", name: `${id}-point`, ...KEYS });
-    for (const event of ["change", "pointerenter"]) mark.addEventListener(event, () => choose(model, "selected", point.name));
-    return [point, mark];
+    const input = make("input", "kd-pe-point", box, { type: "radio", name: `${id}-point`, ...KEYS });
+    for (const event of ["change", "pointerenter"]) input.addEventListener(event, () => choose(model, "selected", point.name));
+    return [point, input];
   }));
 
   const right = make("section", "kd-panel kd-pe-card", charts), name = make("h4", "", right), table = make("table", "kd-pe-numbers", right);
@@ -119,9 +134,10 @@ function render({ model, el }) {
   });
   const verdict = make("p", "kd-pe-verdict", right), fits = limits.length && make("p", "kd-pe-verdict", right);
   make("p", "kd-note", right, { text: "A point is dominated if another one costs no more and is at least as good, and is better in one of the two. The means are compared: where intervals overlap, other seeds may tell otherwise." });
+  if (stretched) make("p", "kd-note", left, { text: `The axis of the ${quality} is stretched towards 100%.` });
 
   // Each limit has its slider: of a cost by equal factors, of the quality by tenths of a point.
-  const [least, most] = [Math.floor(10 * ticks[0]), Math.ceil(10 * ticks.at(-1))], width = 190;
+  const least = Math.floor(10 * ticks[0]), most = Math.ceil(10 * ticks.at(-1)), width = 190; // of the ticks of a slider
   const limit = new Map(limits.map((key) => {
     const moved = (value) => choose(model, "budget", { ...model.get("budget"), [key]: value });
     if (key === quality) {
@@ -132,7 +148,7 @@ function render({ model, el }) {
     const { title, at, ticks: [first], ticks: rungsOfCost } = views.get(key), last = rungsOfCost.at(-1);
     const valueAt = (position) => Number((first * (last / first) ** (position / COST_STEPS)).toPrecision(3));
     const show = slider(sliders, `${id}-${costs.findIndex(([one]) => one === key)}`, `Most ${title}`, { min: 0, max: COST_STEPS, step: 1 },
-      apart(rungsOfCost, (tick) => width * at(tick), LETTER).map((tick) => [numeral(tick), at(tick)]), (position) => moved(valueAt(position)));
+      apart(rungsOfCost, (tick) => width * at(tick)).map((tick) => [numeral(tick), at(tick)]), (position) => moved(valueAt(position)));
     return [key, (value) => show(Math.round(COST_STEPS * at(value)), numeral(value), `${title} ${numeral(value)} or less`)];
   }));
   let drawn = null;
@@ -167,10 +183,10 @@ function render({ model, el }) {
     const told = [exact(chosen[quality]), ...(cells.length > costs.length + 1 ? [interval] : []), ...costs.map(([key]) => numeral(chosen[key]))];
     cells.forEach((cell, i) => { cell.textContent = told[i]; });
     name.textContent = chosen.name;
-    verdict.textContent = by.get(chosen).length ? `Dominated, in ${title}, by ${listed(by.get(chosen))}.`
-      : `Not dominated, in ${title}: nothing here costs less and is at least as good, or costs the same and is better.`;
+    verdict.textContent = by.get(chosen).length ? `In ${title}, it is dominated by ${listed(by.get(chosen))}.`
+      : `In ${title}, it is not dominated: nothing here costs less and is at least as good, or costs the same and is better.`;
     heading.textContent = `${capital(quality)} by ${title}`;
-    const fronts = `${front.length} of ${points.length} ${points.length > 1 ? "are" : "is"} not dominated, in ${title}: ${listed(front)}.`;
+    const fronts = `In ${title}, ${front.length} of ${points.length} ${front.length > 1 ? "are" : "is"} not dominated: ${listed(front)}.`;
     lines[0].textContent = fronts;
     let best = null;
     if (limits.length) {
