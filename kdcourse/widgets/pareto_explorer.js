@@ -55,14 +55,16 @@ function apart(ticks, placeOf) {
   });
 }
 
-/** Names beside points [x, y, text], the first ones first; a name without a place that is free is left out. */
+/** Names beside points [x, y, text], the first ones first; a name is left out if no place is free where its point is clearly the nearest. */
 function placed(points, taken) {
-  const found = [];
+  const found = [], heights = [-19, 5, -32, 18];
   for (const [x, y, text] of points) {
-    const wide = LETTER * text.length, heights = [-19, 5, -32, 18], box = [[9, -7], [-9 - wide, -7], ...heights.flatMap((down) => [6, -6 - wide, -wide / 2].map((across) => [across, down]))]
-      .map(([across, down]) => [x + across, y + down, x + across + wide, y + down + 14])
-      .find(([left, top, right, bottom]) => left > PLOT.left + 2 && right < WIDE && top > 0 && bottom < PLOT.bottom
-        && taken.every((one) => right <= one[0] || left >= one[2] || bottom <= one[1] || top >= one[3]));
+    const wide = LETTER * text.length, beside = heights.flatMap((down) => [6, -6 - wide, -wide / 2].map((across) => [across, down]));
+    const box = [[9, -7], [-9 - wide, -7], ...beside].map(([across, down]) => [x + across, y + down, x + across + wide, y + down + 14]).find((one) => {
+      const [left, top, right, bottom] = one, far = ([px, py]) => Math.hypot(Math.max(left - px, px - right, 0), Math.max(top - py, py - bottom, 0));
+      return left > PLOT.left + 2 && right < WIDE && top > 0 && bottom < PLOT.bottom && points.every((other) => other[2] === text || far(other) > 1.4 * far([x, y]))
+        && taken.every((other) => right <= other[0] || left >= other[2] || bottom <= other[1] || top >= other[3]);
+    });
     if (!box) continue;
     taken.push(box);
     found.push([text, box[0], box[1] + 11]);
