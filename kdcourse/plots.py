@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator
 from matplotlib.transforms import ScaledTranslation
 
-from . import checks
+from . import checks, placing
 from .evidence import CONFIDENCE, LEAST_SEEDS, Comparison, Record, drawn_by, paired_interval, scale_of
 from .measure import reliability as reliability_bins
 from .pareto import checked_points, dominated
@@ -24,8 +24,7 @@ LOOKS = {"WINS": (GREEN, "o"), "LOSES": (VERMILION, "s"), "INCONCLUSIVE": (DARK,
 KEPT = (100, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1)  # % of the weights: the ticks of their axis
 MOST_ROWS = 20
 MOST_TOLD = 4  # comparisons that a sentence can name
-STRETCHED = 4  # times the least error: where the largest is more, an axis of shares is stretched
-LEAST_ERROR = 0.1  # %, where such an axis ends
+PALE, PALE_EDGE = "#e3eef6", "#80b8d8"  # blue, of a dot that is dominated
 
 
 def _tidy(axes):
@@ -473,72 +472,79 @@ def pareto(
     points.sort(key=lambda point: point[cost])
     best = [point for point in points if not by[point["name"]]]
     opening = f"{quality[:1].upper()}{quality[1:]} by {what}, {len(points)} point{'s' * (len(points) > 1)}"
-    lines = [f"{_numbers_told(point, cost, what, quality)}; {_above(by[point['name']])}." for point in points]
-    ticks, heights, stretched = _axis_of_shares(points, quality)
+    lines = [f"{_at(point, cost, quality)}; {_above(point, by[point['name']])}." for point in points]
+    shares = placing.shares(
+        [100 * point[quality] for point in points],
+        [100 * point[end] for point in points for end in ("low", "high") if point[end] is not None],
+    )
+    rungs = placing.rungs([point[cost] for point in points])
     picture = Picture(
-        alt or (None if title else f"{opening}. Not dominated: {'; '.join(_numbers_told(point, cost, what, quality) for point in best)}."),
+        alt or (None if title else f"{opening}. Not dominated: {'; '.join(_at(point, cost, quality) for point in best)}."),
         title=title,
-        caption=_caption_of_points(points, by, quality, stretched),
+        caption=_caption_of_points(points, by, quality, shares.stretched),
         words="\n".join([f"{opening}, the one of the lowest cost first.", *lines]),
         width=WIDEST,
-        height=4.2,
+        height=4,
         layout="none",
     )
-    width, height = WIDEST - 0.95, 3.35
-    axes = _tidy(picture.axes_at(0.75, 0.55, width, height))
-    rungs = _rungs([point[cost] for point in points])
+    size = width, height = WIDEST - 0.85 - text_width(_cost(rungs[-1])) / 2, 3.2
+    axes = _tidy(picture.axes_at(0.75, 0.5, width, height))
     axes.set(xscale="log", xlim=(rungs[0], rungs[-1]))
-    if stretched:
+    if shares.stretched:
         axes.set_yscale("function", functions=(lambda y: -np.log10(np.maximum(100 - y, 1e-3)), lambda y: 100 - 10**-y))
-    axes.set_ylim(ticks[0], ticks[-1])
-    shown = _apart(rungs, width)
+    axes.set_ylim(shares.ticks[0], shares.ticks[-1])
+    shown = placing.apart(rungs, _cost, width)
     axes.set_xticks(shown, [_cost(tick) for tick in shown])
-    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_yticks(shares.ticks, [f"{tick:.4g}" for tick in shares.ticks])
     axes.minorticks_off()
     axes.tick_params(labelsize=SMALL)
     axes.grid(axis="y", color="#e6e6e6", lw=0.8)
     axes.set_axisbelow(True)
-    axes.set_xlabel(f"{what} (logarithmic)", fontsize=SMALL)
+    axes.set_xlabel(wrapped(f"{what}, logarithmic", width), fontsize=SMALL)
     axes.set_ylabel(f"{quality} (%)", fontsize=SMALL)
     where = {"xycoords": "axes fraction", "textcoords": "offset points"}
-    axes.annotate("↖ better: less cost, more of it right", (0, 1), (0, 4), **where, fontsize=SMALL, color=DARK)
-    axes.step(
-        [*(point[cost] for point in best), rungs[-1]],
-        [100 * point[quality] for point in [*best, best[-1]]],
-        where="post",
-        color=BLUE,
-        lw=1.6,
-    )
-    spots = {}
+    axes.annotate(f"↖ better: lower cost, higher {quality}", (0, 1), (0, 4), **where, fontsize=SMALL, color=DARK)
+    stairs = [(point[cost], 100 * point[quality]) for point in best]
+    axes.step(*zip(*stairs, (rungs[-1], stairs[-1][1]), strict=True), where="post", color=BLUE, lw=1.6)
     for point in points:
-        pale, y = bool(by[point["name"]]), 100 * point[quality]
+        pale = bool(by[point["name"]])
         if point["low"] is not None:
             axes.plot(
                 [point[cost]] * 2, [100 * point["low"], 100 * point["high"]], color=BLACK, lw=1.2, alpha=0.35 if pale else 1, zorder=2
             )
-        face, edge = ("#e3eef6", "#80b8d8") if pale else (BLUE, BLUE)
-        axes.plot(point[cost], y, "o", color=face, markersize=7, markeredgecolor=edge, markeredgewidth=1.5, zorder=4 - pale)
-        across = math.log(point[cost] / rungs[0]) / math.log(rungs[-1] / rungs[0])
-        spots[point["name"]] = width * across, height * heights(y)
-    bars = [
-        (spots[point["name"]][0], *(height * heights(100 * point[end]) for end in ("low", "high")))
-        for point in points
-        if point["low"] is not None
-    ]
-    stairs = [spots[point["name"]] for point in best]
-    _name_points(
-        axes, spots, [point["name"] for point in (*best, *points)], _drawn_lines(stairs, bars, width), set(by) - {p["name"] for p in best}
-    )
+        look = {"color": PALE, "markeredgecolor": PALE_EDGE} if pale else {"color": BLUE}
+        axes.plot(point[cost], 100 * point[quality], "o", markersize=7, markeredgewidth=1.5, zorder=4 - pale, **look)
+    _name_points(axes, points, best, lambda x, y: (width * placing.along(x, rungs), height * shares.place(y)), (cost, quality), size)
     return picture
 
 
-def _numbers_told(point: dict, cost: str, what: str, quality: str) -> str:
-    """Return "student (97.20%, bytes of the file 33,000)"."""
-    return f"{point['name']} ({100 * point[quality]:.2f}%, {what} {_cost(point[cost])})"
+def _name_points(axes, points: list[dict], best: list[dict], inches, keys: tuple, size: tuple) -> None:
+    """Write the names of `points` beside their dots, those of `best` first; `inches(x, y)` is where a value lies from the axes' corner."""
+    (cost, quality), (width, height) = keys, size
+    spots = {point["name"]: inches(point[cost], 100 * point[quality]) for point in (*best, *points)}
+    bars = [(inches(p[cost], 100 * p["low"]), inches(p[cost], 100 * p["high"])) for p in points if p["low"] is not None]
+    steps = [spots[point["name"]] for point in best]
+    for (x, y), (beyond, above) in zip(steps, [*steps[1:], (width, steps[-1][1])], strict=True):
+        bars += [((x, y), (beyond, y)), ((beyond, y), (beyond, above))]
+    taken = [(low[0] - 0.02, low[1] - 0.02, high[0] + 0.02, high[1] + 0.02) for low, high in bars]
+    here = axes.figure.dpi_scale_trans + ScaledTranslation(*axes.get_position().p0, axes.figure.transFigure)
+    first = {point["name"] for point in best}
+    for name, place in placing.names_beside(spots, taken, (0.02, 0.02, width + 0.1, height - 0.02)).items():
+        if place.line:
+            axes.plot(*zip(*place.line, strict=True), color=GREY, lw=0.8, transform=here, zorder=2)
+        middle, colour = (place.box[1] + place.box[3]) / 2, BLACK if name in first else DARK
+        axes.text(place.box[0] + 0.02, middle, place.text, va="center", fontsize=SMALL, color=colour, transform=here, zorder=5)
 
 
-def _above(names: list[str]) -> str:
-    return f"dominated by {', '.join(names)}" if names else "not dominated"
+def _at(point: dict, cost: str, quality: str) -> str:
+    """Return "student (97.20% at 33,000)"."""
+    return f"{point['name']} ({100 * point[quality]:.2f}% at {_cost(point[cost])})"
+
+
+def _above(point: dict, names: list[str]) -> str:
+    """Return a point's interval and what dominates it."""
+    interval = "" if point["low"] is None else f"interval {100 * point['low']:.2f}% to {100 * point['high']:.2f}%; "
+    return interval + (f"dominated by {'; '.join(names)}" if names else "not dominated")
 
 
 def _cost(number: float) -> str:
@@ -548,106 +554,15 @@ def _cost(number: float) -> str:
 def _caption_of_points(points: list[dict], by: dict, quality: str, stretched: bool) -> str:
     """Return the line below a picture of points: what dot, bar and line are."""
     seeds, bars = {point.get("seeds") for point in points}, any(point["low"] is not None for point in points)
-    runs = f" of {seed} seed{'s' * (seed > 1)}" if len(seeds) == 1 and (seed := min(seeds, key=bool)) else ""
-    parts = [
-        f"Each dot is a mean{runs}" + (f", the bar its {CONFIDENCE:.0%} interval." if bars else ".")
-        if runs or bars
-        else "Each dot is a network."
-    ]
+    known = seeds.pop() if len(seeds) == 1 else None
+    parts = [f"Each dot is the mean of {known} seed{'s' * (known > 1)}" if known else "Each dot is a network"]
+    if bars:
+        parts[0] += f", the bar its {f'{CONFIDENCE:.0%} ' if known else ''}interval: where bars overlap, other seeds may tell otherwise"
+    parts[0] += "."
     if any(by.values()):
         parts.append("A pale one is dominated: another one costs no more and is at least as good, and is better in one of the two.")
     parts.append("The line is the best up to a cost." + (f" The axis of the {quality} is stretched towards 100%." if stretched else ""))
     return " ".join(parts)
-
-
-def _rungs(values: list[float]) -> list[float]:
-    """Return the numbers 1, 2 and 5 times a power of 10 around all values: the ends and the ticks of a logarithmic axis."""
-    least, most = min(values) / 1.05, max(values) * 1.05
-    powers = range(math.floor(math.log10(least)) - 1, math.ceil(math.log10(most)) + 1)
-    rungs = [float(f"{digit}e{power}") for power in powers for digit in (1, 2, 5)]
-    return [rung for i, rung in enumerate(rungs) if (rung >= least or rungs[i + 1] > least) and (i == 0 or rungs[i - 1] < most)]
-
-
-def _apart(ticks: list[float], width: float) -> list[float]:
-    """Return those ticks of a logarithmic axis, `width` inches long, whose labels do not touch; its ends always."""
-    places = {tick: width * math.log(tick / ticks[0]) / math.log(ticks[-1] / ticks[0]) for tick in ticks}
-    half = {tick: text_width(_cost(tick)) / 2 + 0.05 for tick in ticks}
-    kept, last = [ticks[0]], ticks[-1]
-    for tick in ticks[1:-1]:
-        clear = places[tick] + half[tick] <= places[last] - half[last]
-        if clear and places[tick] - half[tick] >= places[kept[-1]] + half[kept[-1]]:
-            kept.append(tick)
-    return [*kept, last]
-
-
-def _axis_of_shares(points: list[dict], quality: str):
-    """Return the ticks of an axis in per cent, where a number of it has its place from 0 to 1, and whether it is stretched."""
-    ends = [100 * point[end] for point in points for end in ("low", "high") if point[end] is not None]
-    means = [100 * point[quality] for point in points]
-    low, high = min(means + ends), max(means + ends)
-    worst, best = 100 - low, max(100 - max(means), LEAST_ERROR)
-    if worst / best >= STRETCHED:
-        ticks = [100 - error for error in reversed(_rungs([max(100 - high, best / 2), worst])) if error <= 100]
-        first, last = 100 - ticks[0], 100 - ticks[-1]
-        return ticks, lambda y: math.log(first / min(max(100 - y, last), first)) / math.log(first / last), True
-    room = 0.05 if low == high else 0  # one value alone needs some
-    low, high = low - room, min(high + room, 100)
-    step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if (high - low) / step <= 5)
-    ticks = [round(step * i, 2) for i in range(math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9) + 1)]
-    return ticks, lambda y: (y - ticks[0]) / (ticks[-1] - ticks[0]), False
-
-
-def _drawn_lines(stairs: list[tuple], bars: list[tuple], width: float) -> list[tuple]:
-    """Return (left, bottom, right, top) in inches of what is drawn: the steps of the staircase and the bars (x, low, high)."""
-    found = [(x - 0.02, low, x + 0.02, high) for x, low, high in bars]
-    for (x, y), (beyond, above) in zip(stairs, [*stairs[1:], (width, stairs[-1][1])], strict=True):
-        found += [(x, y - 0.02, beyond, y + 0.02), (beyond - 0.02, y, beyond + 0.02, above)]
-    return found
-
-
-def _name_points(axes, spots: dict, names: list[str], taken: list[tuple], pale: set) -> None:
-    """Write each name beside its spot, (x, y) in inches from the corner of `axes`: near it, or farther away with a line to it.
-
-    Those first in `names` choose first. A name without any free place is left out.
-    """
-    width, height = axes.get_position().size * axes.figure.get_size_inches()
-    taken = taken + [(x - 0.07, y - 0.07, x + 0.07, y + 0.07) for x, y in spots.values()]
-    for name in dict.fromkeys(names):
-        text, (x, y) = wrapped(name, 1.7), spots[name]
-        wide, high = text_width(text) + 0.04, text_height(text)
-        for reach, angle in (
-            (reach, turn * math.pi / 8)
-            for reach in (0.1, 0.22, 0.4, 0.6, 0.85, 1.1)
-            for turn in (0, 8, 2, 6, 14, 10, 4, 12, 1, 7, 15, 9, 3, 5, 11, 13)
-        ):
-            away, up = math.cos(angle), math.sin(angle)
-            left = x + reach * away - wide * (1 - away) / 2
-            bottom = y + reach * up - high * (1 - up) / 2
-            box = left, bottom, left + wide, bottom + high
-            line = [(x + (part / 10) * reach * away, y + (part / 10) * reach * up) for part in range(2, 10)] if reach > 0.1 else []
-            thin = [(px - 0.01, py - 0.01, px + 0.01, py + 0.01) for px, py in line]
-            free = left > 0.02 and box[2] < width + 0.15 and bottom > 0.02 and box[3] < height - 0.02
-            if free and not any(
-                _touch(one, other) for one in (box, *thin) for other in taken if one is box or not _touch(other, (x, y, x, y))
-            ):
-                break
-        else:
-            continue
-        taken += [box, *thin]
-        if line:
-            axes.plot(*zip(line[0], line[-1], strict=True), color=GREY, lw=0.8, transform=_inches(axes), zorder=2)
-        colour = DARK if name in pale else BLACK
-        axes.text(left + 0.02, bottom + high / 2, text, va="center", fontsize=SMALL, color=colour, transform=_inches(axes), zorder=5)
-
-
-def _inches(axes):
-    """Return the transform from inches, counted from the lower left corner of `axes`."""
-    return axes.figure.dpi_scale_trans + ScaledTranslation(*axes.get_position().p0, axes.figure.transFigure)
-
-
-def _touch(one: tuple, other: tuple) -> bool:
-    """Tell whether two boxes (left, bottom, right, top) share a place."""
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 # --- what a picture of a record says ---

@@ -16,7 +16,7 @@ FLOORS = (
     ("losses", "training", "keras_bridge", "datasets"),
     ("litert", "tfmot", "answers", "distillation", "measure", "pruning", "quantization"),
     ("bundles",),
-    ("minilm", "pictures", "plots", "schematics", "architecture_search"),
+    ("minilm", "pictures", "placing", "plots", "schematics", "architecture_search"),
     ("compress", "quiz"),
     ("widgets", "doctor", "__main__"),
 )
