@@ -91,24 +91,27 @@ def names_beside(spots: Mapping[str, tuple], taken: Iterable[tuple], room: tuple
         taken: boxes where no name may stand, besides the dots.
         room: the box in which names may stand.
     """
-    dots = {name: (x - DOT, y - DOT, x + DOT, y + DOT) for name, (x, y) in spots.items()}
-    taken, found = [*taken, *dots.values()], {}
+    taken, found = [*taken, *(_around(spot, DOT) for spot in spots.values())], {}
     for name, spot in spots.items():
-        others = [dot for other, dot in dots.items() if other != name and spots[other] != spot]
-        texts, lines = [one.box for one in found.values()], [one.line for one in found.values() if one.line]
-        for place in _places(name, spot):
-            inside = place.box[0] > room[0] and place.box[1] > room[1] and place.box[2] < room[2] and place.box[3] < room[3]
-            free = (
-                inside and not any(_touch(place.box, box) for box in (*taken, *texts)) and not any(_hit(line, place.box) for line in lines)
-            )
-            if free and (
-                not place.line
-                or not any(_hit(place.line, box) for box in (*texts, *others))
-                and not any(_cross(place.line, line) for line in lines)
-            ):
-                found[name] = place
-                break
+        others = [other for other in spots.values() if other != spot]
+        place = next(
+            (one for one in _places(name, spot) if _within(one.box, room) and _fits(one, spot, taken, others, found.values())), None
+        )
+        if place:
+            found[name] = place
     return found
+
+
+def _fits(place: Name, spot: tuple, taken: list, others: list, names: Iterable[Name]) -> bool:
+    """Tell whether nothing is in the way of a name, and its line neither crosses another one nor leads through other dots or names."""
+    texts, lines = [one.box for one in names], [one.line for one in names if one.line]
+    if any(_touch(place.box, box) for box in (*taken, *texts)) or any(_hit(line, place.box) for line in lines):
+        return False
+    if not place.line:
+        return True
+    start, dots = place.line[0], [_around(other, 0.6 * DOT) for other in others]
+    mine = all(math.dist(start, spot) < math.dist(start, other) for other in others)  # or it would seem to begin at another dot
+    return mine and not any(_hit(place.line, box) for box in (*texts, *dots)) and not any(_cross(place.line, line) for line in lines)
 
 
 def _places(name: str, spot: tuple):
@@ -120,8 +123,28 @@ def _places(name: str, spot: tuple):
             continue  # the line would lie on a bar or on a step
         across, up = math.cos(turn * math.pi / 8), math.sin(turn * math.pi / 8)
         left, bottom = x + reach * across - wide * (1 - across) / 2, y + reach * up - high * (1 - up) / 2
-        line = ((x + NEAR * across, y + NEAR * up), (x + 0.95 * reach * across, y + 0.95 * reach * up)) if reach > REACHES[0] else None
-        yield Name(text, (left, bottom, left + wide, bottom + high), line)
+        box = left, bottom, left + wide, bottom + high
+        yield Name(text, box, _line(spot, box))
+
+
+def _line(spot: tuple, box: tuple) -> tuple | None:
+    """Return the ends of a line from a spot to the nearest place of a box, or None where there is no room for one."""
+    (x, y), (left, bottom, right, top) = spot, box
+    across, up = min(max(x, left), right) - x, min(max(y, bottom), top) - y
+    length = math.hypot(across, up)
+    if length < NEAR + 0.05:
+        return None
+    return tuple((x + share * across, y + share * up) for share in (NEAR / length, 1 - 0.02 / length))
+
+
+def _around(spot: tuple, half: float) -> tuple:
+    """Return the box around a spot."""
+    return spot[0] - half, spot[1] - half, spot[0] + half, spot[1] + half
+
+
+def _within(box: tuple, room: tuple) -> bool:
+    """Tell whether a box lies in a room."""
+    return box[0] > room[0] and box[1] > room[1] and box[2] < room[2] and box[3] < room[3]
 
 
 def _touch(one: tuple, other: tuple) -> bool:
