@@ -5,7 +5,7 @@ import pytest
 from browser import show
 from explorers import numbers, put
 
-from kdcourse import pareto
+from kdcourse import pareto, placing
 from kdcourse.widgets import ParetoExplorer
 
 pytestmark = pytest.mark.browser
@@ -167,6 +167,21 @@ def test_narrow_differences_have_a_linear_axis_and_one_point_has_a_place(page):
     assert page.locator(".kd-says").inner_text() == "In bytes, 1 of 1 is not dominated: alone."
     top = page.locator(".kd-pe-point").bounding_box()
     assert top["y"] > page.locator(".kd-pe-plot").bounding_box()["y"]
+
+
+@pytest.mark.parametrize("points", [POINTS, POINTS[:5], *map(random_points, range(2))], ids=["stretched", "linear", "0", "1"])
+def test_axes_are_those_of_the_still_picture(page, points):
+    show(page, ParetoExplorer(points, COSTS))
+    means = [100 * point["accuracy"] for point in points]
+    axis = placing.shares(means, [100 * point[end] for point in points for end in ("low", "high") if end in point])
+    seen = [float(text.removesuffix("%")) for text in page.locator(".kd-sp-chart > text").all_text_contents()]
+    np.testing.assert_allclose(seen, axis.ticks)
+    for cost in COSTS:
+        put(page, cost=cost)
+        labels = page.locator("svg > g[visibility=visible] > text:not(.kd-pe-name)").all_text_contents()[:-1]  # the last is the axis's name
+        rungs = placing.rungs([point[cost] for point in points])
+        ends = [float(labels[place].replace(",", "")) for place in (0, -1)]
+        assert ends == [rungs[0], rungs[-1]] and {float(label.replace(",", "")) for label in labels} <= set(rungs)
 
 
 @pytest.mark.parametrize("width", [380, 860])
