@@ -475,7 +475,7 @@ converted_once = functools.cache(litert.to_tflite)  # seconds each time, and not
         (no_second_rename(OSError("disk full")), "disk full"),
         (no_second_rename(KeyboardInterrupt("stop")), "stop"),
         (other_words, "the bundle must read the same words as vectorizer, but differs on the text "),
-        (other_answers, "model_float32.tflite must agree with student to 0.00.*, but its answers differ by 1e"),
+        (other_answers, "model_float32.tflite must agree with student to 0.00.*, but its answers differ by 10"),
     ],
 )
 def test_a_bundle_is_written_whole_or_not_at_all(bundle, tmp_path, student, vectorizer, monkeypatch, there, break_it, message):
