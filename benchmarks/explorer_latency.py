@@ -1,12 +1,12 @@
 """How long an explorer takes from a key press to its redraw, in headless Chromium and a real JupyterLab.
 
-Usage: python benchmarks/explorer_latency.py [temperature|loss|curves|bits|text|typing|sparsity ...] [--presses N] [--settle SECONDS]
+Usage: python benchmarks/explorer_latency.py [temperature|loss|curves|bits|pareto|text|typing|sparsity ...] [--presses N] [--settle SECONDS]
 
 Without a name all are measured, one after the other. A press begins at the time stamp of its keydown event, as the browser made it; the
 next comes when the redraw of the last is done.
 
-temperature, loss, curves, bits, text: the page computes, here after a press on the first slider. "DOM updated" is when the explorer has
-changed all its elements, "next frame" when the first frame after that has been handed over to be painted. Aim: DOM updated within 5 ms.
+temperature, loss, curves, bits, pareto, text: the page computes, here after a press on the first slider. "DOM updated" is when the explorer
+has changed all its elements, "next frame" when the first frame after that has been handed over to be painted. Aim: DOM updated within 5 ms.
 
 typing, sparsity: the kernel computes. typing: a letter in the text explorer, with two stand-in models of no weight; 50 ms of it are the
 pause that ends typing. sparsity: LeNet-5 and 1,000 digits; the presses go up by layer and down globally, so that each state is a new one,
@@ -86,6 +86,15 @@ network = fold_batch_norms(models.load_trained("mnist-5k-phone"))
 layers = {layer.name: layer.kernel.numpy() for layer in network.layers if layer.weights}
 BitWidthExplorer(layers, load_accuracies(), layer="conv3", symmetric=False)"""
 
+PARETO = """\
+import numpy as np
+from kdcourse.widgets import ParetoExplorer
+
+rng = np.random.default_rng(0)
+numbers = zip(10 ** rng.uniform(3, 6, 60), rng.uniform(0.9, 0.99, 60))
+points = [{"name": f"network {i}", "bytes": size, "accuracy": share} for i, (size, share) in enumerate(numbers)]
+ParetoExplorer(points, {"bytes": "bytes of the file"}, budget={"bytes": 30_000, "accuracy": 0.95})"""
+
 TEXT = """\
 import numpy as np
 from kdcourse.widgets import TextExplorer
@@ -139,6 +148,7 @@ CASES = {
     "loss": Case(DIGITS.format(explorer="LossExplorer"), press_slider, IN_THE_PAGE, 300),
     "curves": Case(CURVES, press_slider, IN_THE_PAGE, 300),
     "bits": Case(BITS, press_slider, IN_THE_PAGE, 300),
+    "pareto": Case(PARETO, press_slider, IN_THE_PAGE, 300),
     "text": Case(TEXT, press_slider, IN_THE_PAGE, 300),
     "typing": Case(TEXT, press_letters, IN_THE_KERNEL, 100),
     "sparsity": Case(SPARSITY, press_sparsity, IN_THE_KERNEL, 196),

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator
+from matplotlib.transforms import ScaledTranslation
 
-from . import checks
+from . import checks, placing
 from .evidence import CONFIDENCE, LEAST_SEEDS, Comparison, Record, drawn_by, paired_interval, scale_of
 from .measure import reliability as reliability_bins
+from .pareto import checked_points, dominated
 from .pictures import BLACK, BLUE, DARK, GREEN, GREY, ORANGE, PINK, SMALL, VERMILION, WIDEST, Picture, text_height, text_width, wrapped
 from .soft_labels import softmax
 
@@ -22,6 +24,7 @@ LOOKS = {"WINS": (GREEN, "o"), "LOSES": (VERMILION, "s"), "INCONCLUSIVE": (DARK,
 KEPT = (100, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1)  # % of the weights: the ticks of their axis
 MOST_ROWS = 20
 MOST_TOLD = 4  # comparisons that a sentence can name
+PALE, PALE_EDGE = "#e3eef6", "#80b8d8"  # blue, of a dot that is dominated
 
 
 def _tidy(axes):
@@ -441,6 +444,125 @@ def _mark(axes, comparison: Comparison, place: float, scale: int, values: np.nda
     axes.plot(middle, place, marker, color=colour, markersize=8, markeredgecolor="white", alpha=0.6 if pale else 1.0, zorder=4)
     number, label = f"{middle:+.2f}".replace("-", "−"), comparison.label.replace(", ", "\n")
     _beside(axes, f"{number}  {label}", place, DARK if pale else BLACK)
+
+
+# --- quality and cost ---
+
+
+def pareto(
+    points, cost: str, alt: str | None = None, *, title: str | None = None, xlabel: str | None = None, quality: str = "accuracy"
+) -> Picture:
+    """Draw networks by cost and quality, with their intervals; a staircase joins those that no other one dominates, the others are pale.
+
+    The static form of the Pareto explorer. Where the errors differ much, the axis of the quality is stretched towards 100%.
+
+    Args:
+        points: at most 20 dicts as the top of `kdcourse.pareto` says; `pareto.points_of` makes them of records.
+        cost: the key of the cost, of which less is better; its axis is logarithmic.
+        alt: None takes the title, and where there is none names the points that are not dominated.
+        title: the finding.
+        xlabel: what the cost is, with its unit; None takes its key.
+        quality: the key of the quality, a share in 0..1.
+
+    Raises:
+        ValueError: points that are none or lack a number, more than 20 points.
+    """
+    points, by, what = checked_points(points, [cost], quality), dominated(points, cost, quality), xlabel or cost
+    checks.require(len(points) <= MOST_ROWS, f"points must be at most {MOST_ROWS}, got {len(points)}")
+    points.sort(key=lambda point: point[cost])
+    best = [point for point in points if not by[point["name"]]]
+    opening = f"{quality[:1].upper()}{quality[1:]} by {what}, {len(points)} point{'s' * (len(points) > 1)}"
+    lines = [f"{_at(point, cost, quality)}; {_above(point, by[point['name']])}." for point in points]
+    shares = placing.shares(
+        [100 * point[quality] for point in points],
+        [100 * point[end] for point in points for end in ("low", "high") if point[end] is not None],
+    )
+    rungs = placing.rungs([point[cost] for point in points])
+    picture = Picture(
+        alt or (None if title else f"{opening}. Not dominated: {'; '.join(_at(point, cost, quality) for point in best)}."),
+        title=title,
+        caption=_caption_of_points(points, by, quality, shares.stretched),
+        words="\n".join([f"{opening}, the one of the lowest cost first.", *lines]),
+        width=WIDEST,
+        height=4,
+        layout="none",
+    )
+    size = width, height = WIDEST - 0.85 - text_width(_cost(rungs[-1])) / 2, 3.2
+    axes = _tidy(picture.axes_at(0.75, 0.5, width, height))
+    axes.set(xscale="log", xlim=(rungs[0], rungs[-1]))
+    if shares.stretched:
+        axes.set_yscale("function", functions=(lambda y: -np.log10(np.maximum(100 - y, 1e-3)), lambda y: 100 - 10**-y))
+    axes.set_ylim(shares.ticks[0], shares.ticks[-1])
+    shown = placing.apart(rungs, _cost, width)
+    axes.set_xticks(shown, [_cost(tick) for tick in shown])
+    axes.set_yticks(shares.ticks, [f"{tick:.4g}" for tick in shares.ticks])
+    axes.minorticks_off()
+    axes.tick_params(labelsize=SMALL)
+    axes.grid(axis="y", color="#e6e6e6", lw=0.8)
+    axes.set_axisbelow(True)
+    axes.set_xlabel(wrapped(f"{what}, logarithmic", width), fontsize=SMALL)
+    axes.set_ylabel(f"{quality} (%)", fontsize=SMALL)
+    where = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    axes.annotate(f"↖ better: lower cost, higher {quality}", (0, 1), (0, 4), **where, fontsize=SMALL, color=DARK)
+    stairs = [(point[cost], 100 * point[quality]) for point in best]
+    axes.step(*zip(*stairs, (rungs[-1], stairs[-1][1]), strict=True), where="post", color=BLUE, lw=1.6)
+    for point in points:
+        pale = bool(by[point["name"]])
+        if point["low"] is not None:
+            axes.plot(
+                [point[cost]] * 2, [100 * point["low"], 100 * point["high"]], color=BLACK, lw=1.2, alpha=0.35 if pale else 1, zorder=2
+            )
+        look = {"color": PALE, "markeredgecolor": PALE_EDGE} if pale else {"color": BLUE}
+        axes.plot(point[cost], 100 * point[quality], "o", markersize=7, markeredgewidth=1.5, zorder=4 - pale, **look)
+    _name_points(axes, points, best, lambda x, y: (width * placing.along(x, rungs), height * shares.place(y)), (cost, quality), size)
+    return picture
+
+
+def _name_points(axes, points: list[dict], best: list[dict], inches, keys: tuple, size: tuple) -> None:
+    """Write the names of `points` beside their dots, those of `best` first; `inches(x, y)` is where a value lies from the axes' corner."""
+    (cost, quality), (width, height) = keys, size
+    spots = {point["name"]: inches(point[cost], 100 * point[quality]) for point in (*best, *points)}
+    bars = [(inches(p[cost], 100 * p["low"]), inches(p[cost], 100 * p["high"])) for p in points if p["low"] is not None]
+    steps = [spots[point["name"]] for point in best]
+    for (x, y), (beyond, above) in zip(steps, [*steps[1:], (width, steps[-1][1])], strict=True):
+        bars += [((x, y), (beyond, y)), ((beyond, y), (beyond, above))]
+    taken = [(low[0] - 0.02, low[1] - 0.02, high[0] + 0.02, high[1] + 0.02) for low, high in bars]
+    here = axes.figure.dpi_scale_trans + ScaledTranslation(*axes.get_position().p0, axes.figure.transFigure)
+    first = {point["name"] for point in best}
+    for name, place in placing.names_beside(spots, taken, (0.02, 0.02, width + 0.1, height - 0.02)).items():
+        if place.line:
+            axes.plot(*zip(*place.line, strict=True), color=GREY, lw=0.8, transform=here, zorder=2)
+        middle, colour = (place.box[1] + place.box[3]) / 2, BLACK if name in first else DARK
+        axes.text(place.box[0] + 0.02, middle, place.text, va="center", fontsize=SMALL, color=colour, transform=here, zorder=5)
+
+
+def _at(point: dict, cost: str, quality: str) -> str:
+    """Return "student (97.20% at 33,000)"."""
+    return f"{point['name']} ({100 * point[quality]:.2f}% at {_cost(point[cost])})"
+
+
+def _above(point: dict, names: list[str]) -> str:
+    """Return a point's interval and what dominates it."""
+    interval = "" if point["low"] is None else f"interval {100 * point['low']:.2f}% to {100 * point['high']:.2f}%; "
+    return interval + (f"dominated by {'; '.join(names)}" if names else "not dominated")
+
+
+def _cost(number: float) -> str:
+    return f"{number:,.0f}" if number >= 1000 or number == int(number) else f"{number:.3g}"
+
+
+def _caption_of_points(points: list[dict], by: dict, quality: str, stretched: bool) -> str:
+    """Return the line below a picture of points: what dot, bar and line are."""
+    seeds, bars = {point.get("seeds") for point in points}, any(point["low"] is not None for point in points)
+    known = seeds.pop() if len(seeds) == 1 else None
+    parts = [f"Each dot is the mean of {known} seed{'s' * (known > 1)}" if known else "Each dot is a network"]
+    if bars:
+        parts[0] += f", the bar its {f'{CONFIDENCE:.0%} ' if known else ''}interval: where bars overlap, other seeds may tell otherwise"
+    parts[0] += "."
+    if any(by.values()):
+        parts.append("A pale one is dominated: another one costs no more and is at least as good, and is better in one of the two.")
+    parts.append("The line is the best up to a cost." + (f" The axis of the {quality} is stretched towards 100%." if stretched else ""))
+    return " ".join(parts)
 
 
 # --- what a picture of a record says ---

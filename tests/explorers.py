@@ -36,6 +36,14 @@ layers = {"conv1": rng.normal(size=(3, 3, 2, 8)), "logits": rng.normal(size=(40,
 right = {scope: rng.integers(0, 101, (15, 2, 2, 2)) for scope in ("all layers", *layers)}
 explorer = BitWidthExplorer(layers, recorded.Accuracies("test", 100, 98, (100, 50), right))
 explorer""",
+    "pareto": """\
+from kdcourse.widgets import ParetoExplorer
+
+rows = [("teacher", 0.99, 400, 2.5), ("student", 0.97, 100, 3), ("pruned", 0.96, 120, 1), ("tiny", 0.9, 10, 0.25)]
+points = [{"name": n, "accuracy": a, "low": a - 0.005, "high": a + 0.005, "bytes": b, "ms": ms} for n, a, b, ms in rows]
+costs = {"bytes": "bytes of the file", "ms": "time of one image (ms)"}
+explorer = ParetoExplorer(points, costs, budget={"accuracy": 0.95, "bytes": 200}, selected="student")
+explorer""",
     "sparsity": """\
 import numpy as np
 from kdcourse.runtime import quiet_start, set_seed

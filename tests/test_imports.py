@@ -11,12 +11,12 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 # An import points to a lower floor, or on its own floor to a room further left. A new floor is slipped in, a new room put in its place.
 FLOORS = (
-    ("checks", "files", "runtime", "evidence"),
+    ("checks", "files", "runtime", "evidence", "pareto"),
     ("anatomy", "soft_labels", "formats", "models", "archives"),
     ("losses", "training", "keras_bridge", "datasets"),
     ("litert", "tfmot", "answers", "distillation", "measure", "pruning", "quantization"),
     ("bundles",),
-    ("minilm", "pictures", "plots", "schematics", "architecture_search"),
+    ("minilm", "pictures", "placing", "plots", "schematics", "architecture_search"),
     ("compress", "quiz"),
     ("widgets", "doctor", "__main__"),
 )

@@ -10,8 +10,8 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
-from kdcourse import evidence, plots
-from kdcourse.pictures import WIDEST
+from kdcourse import evidence, pareto, plots
+from kdcourse.pictures import BLUE, WIDEST
 
 P = np.array([[0.95, 0.05]] * 20 + [[0.65, 0.35]] * 15)
 FOUR = np.array([100, 50, 10, 2])
@@ -59,6 +59,18 @@ def made(**values):
     return evidence.Record(about | {"seeds": seeds, "values": values})
 
 
+# name, kB of the file, accuracy: half of its interval; three are dominated, two of them nearly in one place
+NETWORKS = [
+    ("teacher, float32", 1080, 0.988, 0.003),
+    ("student, float32", 135, 0.9835, 0.002),
+    ("student, int8", 40, 0.9832, 0.002),
+    ("pruned", 62, 0.9818, 0.002),
+    ("pruned again", 63, 0.9817, 0.002),
+    ("smaller network", 36, 0.978, 0.003),
+    ("4 values", 42, 0.961, 0.006),
+    ("linear", 7.9, 0.915, 0.001),
+]
+POINTS = [{"name": name, "kB": size, "accuracy": a, "low": a - half, "high": a + half, "seeds": 5} for name, size, a, half in NETWORKS]
 ALL_LABELS = evidence.load("all_labels")
 PICTURES = {
     "digits": lambda **more: plots.digits(np.ones((3, 28, 28)), ["a", "two\nlines", "a caption that is too long for its image"], **more),
@@ -74,6 +86,8 @@ PICTURES = {
     "accuracies again": lambda **more: plots.accuracies(with_replication(ALL_LABELS), **more),
     "verdicts": lambda **more: plots.verdicts(evidence.load("losses_all"), **more),
     "verdicts again": lambda **more: plots.verdicts(with_replication(ALL_LABELS), **more),
+    "pareto": lambda **more: plots.pareto(POINTS, "kB", xlabel="kB of the file after gzip", **more),
+    "two of pareto": lambda **more: plots.pareto([POINTS[0] | {"kB": 1e6}, POINTS[1] | {"kB": 10}], "kB", **more),
 }
 
 
@@ -402,3 +416,68 @@ def test_one_line_needs_no_name():
 def test_panels_of_reliability_stand_three_beside_each_other():
     places = [axes.get_subplotspec() for axes in plots.reliability(dict.fromkeys("abcde", P), np.zeros(35, int), "Five.").axes]
     assert [(place.rowspan.start, place.colspan.start) for place in places] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
+
+
+def test_pareto_says_what_is_not_dominated():
+    picture = plots.pareto(POINTS, "kB", xlabel="kB of the file")
+    front = "linear (91.50% at 7.9); smaller network (97.80% at 36); student, int8 (98.32% at 40); student, float32 (98.35% at 135)"
+    assert picture.alt == f"Accuracy by kB of the file, 8 points. Not dominated: {front}; teacher, float32 (98.80% at 1,080)."
+    told = picture.words.splitlines()
+    assert told[0] == "Accuracy by kB of the file, 8 points, the one of the lowest cost first."
+    assert told[4] == "4 values (96.10% at 42); interval 95.50% to 96.70%; dominated by student, int8; smaller network."
+    assert told[1].endswith("; not dominated.") and len(told) == 9
+    assert any("Each dot is the mean of 5 seeds, the bar its 95% interval" in " ".join(text.split()) for text in words(picture))
+
+
+def test_pareto_joins_the_front_and_makes_the_others_pale():
+    axes = plots.pareto(POINTS, "kB", "Seen.").axes[0]
+    stairs = axes.lines[0]
+    steps = [(kb, 100 * share) for name, kb, share, _ in reversed(NETWORKS) if name in pareto.front(POINTS, "kB")]
+    np.testing.assert_allclose(np.transpose(stairs.get_data())[:-1], sorted(steps))
+    assert stairs.get_drawstyle() == "steps-post" and stairs.get_xdata()[-1] == axes.get_xlim()[1]
+    marks = {line.get_xdata()[0]: line for line in axes.lines if line.get_marker() == "o"}
+    faces = {name: marks[kb].get_markerfacecolor() for name, kb, *_ in NETWORKS}
+    dominated = {name for name, above in pareto.dominated(POINTS, "kB").items() if above}
+    assert {name for name in faces if faces[name] != BLUE} == dominated == {"pruned", "pruned again", "4 values"}
+    bars = [line.get_ydata() for line in axes.lines if len(line.get_xdata()) == 2 and line.get_xdata()[0] == line.get_xdata()[1] == 135]
+    np.testing.assert_allclose(bars, [[98.15, 98.55]])
+
+
+def test_pareto_names_every_point_beside_it():
+    picture = plots.pareto(POINTS, "kB", "Seen.")
+    placed = {text.replace("\n", " "): box for box, text in places_of_words(picture)}
+    assert set(placed) >= {name for name, *_ in NETWORKS}
+    axes = picture.axes[0]
+    inside = axes.get_window_extent()
+    for name, size, share, _ in NETWORKS:
+        x, y = axes.transData.transform((size, 100 * share))
+        box = placed[name]
+        away = np.hypot(max(box.x0 - x, x - box.x1, 0), max(box.y0 - y, y - box.y1, 0))
+        assert away < 1.15 * picture.dpi and box.y0 > inside.y0 and box.y1 < inside.y1
+        for other_size, other_share in ((kb, a) for other, kb, a, _ in NETWORKS if other != name):  # no dot is covered
+            x, y = axes.transData.transform((other_size, 100 * other_share))
+            assert not (box.x0 < x < box.x1 and box.y0 < y < box.y1)
+
+
+def test_pareto_stretches_the_axis_only_where_errors_differ_much():
+    stretched, plain = (plots.pareto(points, "kB", "Seen.") for points in (POINTS, POINTS[:4]))
+    ends = [picture.axes[0].transAxes.inverted() for picture in (stretched, plain)]
+    middle = [
+        end.transform(picture.axes[0].transData.transform((100, 98)))[1] for end, picture in zip(ends, (stretched, plain), strict=True)
+    ]
+    np.testing.assert_allclose(middle[0], np.log(10 / 2) / np.log(10 / 0.5), atol=1e-3)
+    np.testing.assert_allclose(middle[1], (98 - 97.5) / 2, atol=1e-3)
+    assert [text.get_text() for text in stretched.axes[0].get_yticklabels()] == ["90", "95", "98", "99", "99.5"]
+    assert any("stretched towards 100%" in " ".join(text.split()) for text in words(stretched))
+    assert not any("stretched" in text for text in words(plain))
+
+
+def test_pareto_of_points_without_intervals_and_refusals():
+    bare = [{"name": name, "kB": size, "recall": share} for name, size, share, _ in NETWORKS[:2]]
+    picture = plots.pareto(bare, "kB", quality="recall")
+    assert picture.alt.startswith("Recall by kB, 2 points.") and "interval" not in picture.words + " ".join(words(picture))
+    assert len(plots.pareto(bare[:1], "kB", quality="recall").axes[0].lines) == 2  # a line and a dot
+    with pytest.raises(ValueError, match="points must be at most 20, got 21"):
+        plots.pareto([POINTS[0] | {"name": str(i)} for i in range(21)], "kB", "Many.")
+    with pytest.raises(ValueError, match="ms of 'teacher, float32' must be one number > 0 and finite, got None"):
+        plots.pareto(POINTS, "ms", "None.")

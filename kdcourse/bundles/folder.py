@@ -15,15 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import checks, litert
+from .. import checks
 from ..runtime import versions
-
-MODELS = {"model_float32.tflite": "float32", "model_int8.tflite": "dynamic_int8"}  # {file: scheme of `litert.to_tflite`}
 
 
 def files(*names: str) -> tuple[str, ...]:
     """Return the names of all files of a bundle that has the files `names` besides those that every bundle has."""
-    return (*MODELS, *names, "config.json", "classify.py", "MODEL_CARD.md")
+    return (*names, "config.json", "classify.py", "MODEL_CARD.md")
 
 
 @contextlib.contextmanager
@@ -57,27 +55,29 @@ def replaced(folder: Path, format: str, files: Sequence[str]) -> Iterator[Path]:
             raise
 
 
-def fill(new: Path, format: str, model, lines: dict[str, list[str]], settings: dict, runner: Path, card: str, usage: str) -> None:
+def fill(
+    new: Path, format: str, models: dict[str, bytes], lines: dict[str, list[str]], settings: dict, runner: Path, card: str, usage: str
+) -> None:
     """Write all files of a bundle into the empty folder `new`.
 
     Args:
         new, format: as in `replaced`.
-        model: a Keras 3 model; it is converted as `MODELS` says.
+        models: {name of a file: bytes of a .tflite file}.
         lines: {name of a text file: its lines}, such as the labels.
         settings: what ``config.json`` tells the runner besides.
         runner: the Python file that answers with numpy and ai-edge-litert alone; it travels as ``classify.py``.
         card, usage: Markdown; what a reader must know of the model, and how the runner is called.
     """
-    for name, scheme in MODELS.items():
-        (new / name).write_bytes(litert.to_tflite(model, scheme))
+    for name, content in models.items():
+        (new / name).write_bytes(content)
     for name, of_it in lines.items():
         (new / name).write_bytes("".join(f"{line}\n" for line in of_it).encode())
     sha256 = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(new.iterdir())}
     made_with = versions(("kdcourse", "numpy", "ai-edge-litert", "keras", "tensorflow"))
-    config = {"format": format, **settings, "models": list(MODELS), "sha256": sha256, "versions": made_with}
+    config = {"format": format, **settings, "models": list(models), "sha256": sha256, "versions": made_with}
     (new / "config.json").write_bytes(f"{json.dumps(config, indent=1)}\n".encode())
     shutil.copyfile(runner, new / "classify.py")
-    sizes = "\n".join(f"| {name} | {(new / name).stat().st_size:,} |" for name in files(*lines)[:-1])
+    sizes = "\n".join(f"| {name} | {(new / name).stat().st_size:,} |" for name in files(*models, *lines)[:-1])
     text = f"""{card.strip()}
 
 ## How to run it
@@ -96,19 +96,46 @@ Made with {", ".join(f"{name} {version}" for name, version in made_with.items() 
     (new / "MODEL_CARD.md").write_bytes(text.encode())
 
 
-def try_out(new: Path, opened: Callable, inputs: Sequence, expected: np.ndarray) -> None:
-    """Hold the answers of each model of a bundle against Keras.
+def try_out(new: Path, opened: Callable, inputs: Sequence, expected: np.ndarray, allowed: dict[str, float], of: str) -> None:
+    """Hold the answers of each model of a bundle against those that are expected.
 
     Args:
         new: the bundle.
         opened: of a folder and the name of a model, gives what answers one input with ``logits(input)``.
-        inputs, expected: what the runner reads, such as texts; Keras's logits, shape ``(inputs, classes)``.
+        inputs, expected: what the runner reads, such as texts; the logits of `of`, shape ``(inputs, classes)``.
+        allowed: {name of a model: how far its answers may be off}.
+        of: what gave the expected logits, for the refusal.
 
     Raises:
-        RuntimeError: the answers differ by more than `litert.agreement`.
+        RuntimeError: the answers differ by more than is allowed.
     """
-    for name, scheme in MODELS.items():
+    for name, most in allowed.items():
         classifier = opened(new, name)
         gap = np.abs([classifier.logits(one) for one in inputs] - expected).max()
-        if not gap <= (most := litert.agreement(expected, scheme)):
-            raise RuntimeError(f"{name} must agree with student to {most:.3g}, but its answers differ by {gap:.3g}")
+        if not gap <= most:
+            raise RuntimeError(f"{name} must agree with {of} to {most:.3g}, but its answers differ by {gap:.3g}")
+
+
+def checked_names(class_names, outputs: int, of: str) -> list[str]:
+    """Return the class names if they are different texts of one line, one for each output of the model `of`.
+
+    Raises:
+        ValueError: that.
+    """
+    names = checks.names("class_names", class_names)
+    if wrong := [name for name in names if name.splitlines() != [name]]:
+        checks.refuse("class_names", "texts of one line", repr(wrong[0]))
+    if len(names) != outputs:
+        checks.refuse("class_names", f"one name for each of {of}'s {outputs} outputs", f"{len(names)}")
+    return names
+
+
+def checked_card(card) -> str:
+    """Return the card if it is a text with something in it.
+
+    Raises:
+        ValueError: that.
+    """
+    if not isinstance(card, str) or not card.strip():
+        checks.refuse("card", "a text in Markdown", checks.shown(card))
+    return card

@@ -5,17 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import checks
+from .. import checks, litert
 from ..anatomy import checked_graph
 from ..runtime import quiet_start, stderr_held_back
 from . import classify_text
 from .classify_text import Classifier, latency
-from .folder import MODELS, files, fill, replaced, try_out
+from .folder import checked_card, checked_names, files, fill, replaced, try_out
 
 __all__ = ["COPIED", "FILES", "FORMAT", "MODELS", "Classifier", "latency", "open", "write"]
 
 FORMAT = "kdcourse text bundle 1"
-FILES = files("vocabulary.txt", "labels.txt")
+MODELS = {"model_float32.tflite": "float32", "model_int8.tflite": "dynamic_int8"}  # {file: scheme of `litert.to_tflite`}
+FILES = files(*MODELS, "vocabulary.txt", "labels.txt")
 # The settings of TextVectorization that Classifier.words repeats
 COPIED = {
     "standardize": "lower_and_strip_punctuation",
@@ -48,8 +49,7 @@ def write(folder: str | os.PathLike, student, vectorizer, class_names, *, card: 
         RuntimeError: as `litert.to_tflite`; or the bundle does not answer as the student.
     """
     vocabulary, class_names = _checked_parts(student, vectorizer, class_names)
-    if not isinstance(card, str) or not card.strip():
-        checks.refuse("card", "a text in Markdown", checks.shown(card))
+    card = checked_card(card)
     folder, words, known = Path(folder).resolve(), student.input_shape[1], len(vocabulary)
     lines = {"vocabulary.txt": vocabulary, "labels.txt": class_names}
     settings = {"words": words, "vocabulary": known, "classes": len(class_names)}
@@ -65,7 +65,8 @@ From Python, in this folder:
 The first {words} words of a text are read; {known - 2:,} words are known. `classifier.known(text)` tells how many known words were read;
 at 0 the answer says nothing about the text."""
     with replaced(folder, FORMAT, FILES) as new:
-        fill(new, FORMAT, student, lines, settings, Path(classify_text.__file__), card, usage)
+        models = {name: litert.to_tflite(student, scheme) for name, scheme in MODELS.items()}
+        fill(new, FORMAT, models, lines, settings, Path(classify_text.__file__), card, usage)
         _try_out(new, student, vectorizer, vocabulary)
     return folder
 
@@ -110,12 +111,7 @@ def _checked_parts(student, vectorizer, class_names) -> tuple[list[str], list[st
     if broken := [word for word in vocabulary if "\n" in word]:
         raise ValueError(f"vectorizer must know no word with a line break, got {broken[0]!r}")
 
-    names = checks.names("class_names", class_names)
-    if wrong := [name for name in names if name.splitlines() != [name]]:
-        checks.refuse("class_names", "texts of one line", repr(wrong[0]))
-    if len(names) != answer[1]:
-        checks.refuse("class_names", f"one name for each of student's {answer[1]} outputs", f"{len(names)}")
-    return vocabulary, names
+    return vocabulary, checked_names(class_names, answer[1], "student")
 
 
 def _try_out(new: Path, student, vectorizer, vocabulary) -> None:
@@ -127,4 +123,6 @@ def _try_out(new: Path, student, vectorizer, vocabulary) -> None:
     for text, row in zip(texts, numbers, strict=True):
         if not np.array_equal(reader.words(text)[0], row):
             raise RuntimeError(f"the bundle must read the same words as vectorizer, but differs on the text {text!r:.60}")
-    try_out(new, open, texts, np.asarray(student(numbers.astype(np.int32), training=False)))
+    expected = np.asarray(student(numbers.astype(np.int32), training=False))
+    allowed = {name: litert.agreement(expected, scheme) for name, scheme in MODELS.items()}
+    try_out(new, open, texts, expected, allowed, "student")

@@ -8,6 +8,7 @@ import importlib
 _HOMES = {
     "BitWidthExplorer": "bit_width_explorer",
     "LossExplorer": "loss_explorer",
+    "ParetoExplorer": "pareto_explorer",
     "SparsityCurves": "sparsity_curves",
     "SparsityExplorer": "sparsity_explorer",
     "TemperatureExplorer": "temperature_explorer",

@@ -19,6 +19,7 @@ READ = {
     "loss": "print(explorer.temperature, explorer.alpha, explorer.left, explorer.right, explorer.selected, explorer.same_scale)",
     "curves": "print(explorer.selected, explorer.scope)",
     "bits": "print(explorer.bits, explorer.symmetric, explorer.per, explorer.layer, explorer.clip, explorer.output)",
+    "pareto": "print(explorer.cost, explorer.selected, explorer.budget)",
     "sparsity": "print(explorer.sparsity, explorer.scope, explorer.layer)",
     "text": "print(explorer.text, explorer.temperature, explorer.message, sep='|')",
 }
@@ -27,6 +28,7 @@ WRITE = {
     "loss": "explorer.alpha, explorer.left = 0.25, 'decoupled'",
     "curves": "explorer.selected = 1",
     "bits": "explorer.clip, explorer.layer = 62.5, 'conv1'",
+    "pareto": "explorer.cost, explorer.budget = 'bytes', {'bytes': 50, 'accuracy': 0.5}",
     "sparsity": "explorer.sparsity = 77; print(explorer.kept['logits'] < 0.24)",
     "text": "explorer.text, explorer.temperature = 'from Python', 20; print(len(explorer.soft_labels['teacher']))",
 }
@@ -156,6 +158,19 @@ def test_bits(lab, page, opened):
     heard("7 False tensor logits 99.0 7")
     lab.run_cell(page, 2)
     shows(bits=7, layer="conv1", clip=62.5)
+
+
+def test_pareto(lab, page, opened):
+    view, slider, heard, shows = opened
+    slider.press("Home")
+    view.get_by_label("Least accuracy").press("ArrowRight")
+    view.get_by_role("radio", name="time of one image (ms)", exact=True).check()
+    view.get_by_role("radio", name="student").press("ArrowLeft")
+    shows(cost="ms", selected="teacher", best=None)
+    heard("ms teacher {'bytes': 5.0, 'accuracy': 0.951}")
+    lab.run_cell(page, 2)
+    shows(cost="bytes", selected="teacher", best="tiny")
+    assert view.locator("output").all_inner_texts() == ["50", "50%"]
 
 
 def test_sparsity(lab, page, opened):

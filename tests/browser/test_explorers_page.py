@@ -26,6 +26,12 @@ KEYS = {
         ("Home", "clip", 20),
         ("ArrowRight", "output", 1),
     ],
+    "pareto": [
+        ("ArrowDown", "cost", "ms"),
+        ("Home", "budget", {"bytes": 5, "accuracy": 0.95}),
+        ("ArrowRight", "budget", {"bytes": 5, "accuracy": 0.951}),
+        ("ArrowRight", "selected", "tiny"),
+    ],
     "sparsity": [("End", "sparsity", 99), ("ArrowDown", "scope", "global"), ("ArrowUp", "layer", "conv1")],
     "text": [("!", "text", "hello!"), ("End", "temperature", 20), ("ArrowDown", "text", "an example")],
 }
@@ -55,7 +61,7 @@ def test_the_keyboard_alone_does_everything_in_place(page, built, name):
         page.keyboard.press(key)
         seen = "document.activeElement.matches('.kd-digits input') ? document.activeElement.nextSibling : document.activeElement"
         assert page.evaluate(f"getComputedStyle({seen}).outlineStyle") == "solid"  # the focus is seen
-        page.wait_for_function("([trait, value]) => model.get(trait) === value", arg=[trait, value])
+        page.wait_for_function("([trait, value]) => JSON.stringify(model.get(trait)) === JSON.stringify(value)", arg=[trait, value])
         assert page.evaluate("saves") == saves
     assert (numbers(page) == before) == (name in WITHOUT_KERNEL)
     assert page.evaluate("made") == 0
@@ -102,9 +108,12 @@ def test_a_burst_of_moves_ends_on_the_last_value(page, built, name):
       }
       return slider.valueAsNumber;
     }""")
-    trait = {"curves": "selected", "sparsity": "sparsity", "bits": "bits"}.get(name, "temperature")
+    trait = {"curves": "selected", "sparsity": "sparsity", "bits": "bits", "pareto": "budget"}.get(name, "temperature")
     value = page.evaluate("trait => model.get(trait)", trait)
-    assert value == (float(f"{2 ** (position / 16):.3g}") if trait == "temperature" else position)
+    if name == "pareto":  # the bytes go from 5 to 500 in 200 equal factors
+        assert value["bytes"] == float(f"{5 * 100 ** (position / 200):.3g}")
+    else:
+        assert value == (float(f"{2 ** (position / 16):.3g}") if trait == "temperature" else position)
     if trait == "temperature":
         assert numbers(page)[trait] == value
     assert page.evaluate("saves") == 200
