@@ -85,13 +85,16 @@ def test_answers_are_those_of_litert(bundle, data, model):
 
 
 def test_a_digit_of_mnist_stays_where_it_is(data):
-    """MNIST was made so: the box of the ink has 20 pixels on its longer side, the centre of mass lies in the middle."""
-    moved = []
-    for image in data.x_test[::20, ..., 0]:
+    """MNIST was made so: the box of the ink has 20 pixels on its longer side, the centre of mass lies at 13.5 to 14.5 of 0 to 27."""
+    stays = []
+    for image in data.x_test[::10, ..., 0]:
         again = centred(image)
-        moved.append([np.abs((again.sum(axis) @ np.arange(28)) / again.sum() - 13.5) for axis in (0, 1)])
+        for axis in (0, 1):
+            before, after = ((one.sum(axis) @ np.arange(28)) / one.sum() for one in (image, again))
+            assert 13.49 < after < 14.51
+            stays.append(abs(after - before) < 0.2)
         assert again.shape == (28, 28) and again.dtype == np.float32 and 0 <= again.min() and again.max() <= 1
-    assert np.max(moved) < 1 and np.mean(moved) < 0.5
+    assert np.mean(stays) > 0.9
 
 
 def test_centring_takes_back_place_size_and_colours(bundle, data):

@@ -97,8 +97,8 @@ def centred(picture: np.ndarray, size: int = 28, box: int = 20) -> np.ndarray:
     """Return a digit as those of MNIST were made (LeCun et al. 1998): light on dark, in a box, its centre of mass in the middle.
 
     The rectangle around the ink is scaled, with its ratio kept, so that its longer side has `box` pixels; each new pixel is the mean of
-    the area that it covers. Then it is placed, by whole pixels, so that the centre of mass comes to the middle. A picture whose border is
-    bright is turned dark first. A picture without ink gives zeros.
+    the area that it covers. Then it is placed, by whole pixels, so that the centre of mass comes to ``size / 2``, counted from 0, where
+    MNIST has it. A picture whose border is bright is turned dark first. A picture without ink gives zeros.
 
     Args:
         picture: floats in 0..1, shape (height, width).
@@ -119,7 +119,7 @@ def centred(picture: np.ndarray, size: int = 28, box: int = 20) -> np.ndarray:
     corner = []
     for axis, length in ((1, height), (0, width)):
         middle = (scaled.sum(axis) * np.arange(length)).sum() / weight
-        corner.append(int(np.clip(np.floor((size - 1) / 2 - middle + 0.5), 0, size - length)))
+        corner.append(int(np.clip(np.floor(size / 2 - middle + 0.5 - 1e-6), 0, size - length)))  # a half goes up and left
     placed[corner[0] : corner[0] + height, corner[1] : corner[1] + width] = np.clip(scaled, 0, 1)
     return placed
 
